@@ -1,0 +1,3 @@
+//! Debian archives: mirror, trust, indexes, solver, lock, downloads.
+
+pub mod lock;

@@ -1,0 +1,7 @@
+//! Builds and runs Holdfast images: recipe -> lock -> tree -> usr -> verity ->
+//! UKI -> ESP -> disk -> formats. Each stage is a function from one owned value
+//! to the next; nothing is patched afterwards.
+
+pub mod archive;
+pub mod error;
+pub mod tree;
