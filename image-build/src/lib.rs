@@ -5,3 +5,6 @@
 pub mod archive;
 pub mod error;
 pub mod tree;
+pub mod cache;
+pub mod progress;
+pub mod tools;

@@ -1,0 +1,133 @@
+//! External programs. They come from Debian packages in the cache, never from the
+//! host, and run through their own dynamic loader. No other module starts
+//! processes.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use crate::error::{Context, Error, Result};
+
+/// The programs this crate uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tool {
+    /// `mkfs.erofs`: makes the /usr image.
+    MkfsErofs,
+    /// `grub-mkimage`: makes the BIOS core image.
+    GrubMkimage,
+    /// `qemu-system-x86_64`.
+    Qemu,
+    /// `qemu-img`.
+    QemuImg,
+    /// `swtpm`.
+    Swtpm,
+}
+
+impl Tool {
+    /// Path below the root of the closure.
+    fn path(self) -> &'static str {
+        match self {
+            Tool::MkfsErofs => "usr/bin/mkfs.erofs",
+            Tool::GrubMkimage => "usr/bin/grub-mkimage",
+            Tool::Qemu => "usr/bin/qemu-system-x86_64",
+            Tool::QemuImg => "usr/bin/qemu-img",
+            Tool::Swtpm => "usr/bin/swtpm",
+        }
+    }
+}
+
+/// An unpacked closure of Debian packages.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    root: PathBuf,
+}
+
+impl Tools {
+    /// Uses an unpacked tree as it is.
+    pub fn from_dir(root: impl Into<PathBuf>) -> Self {
+        Tools { root: root.into() }
+    }
+
+    /// Path of a data file of the closure (`usr/share/OVMF/OVMF_CODE_4M.fd`).
+    pub fn data(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// A command line for `tool`, to which arguments are added.
+    pub fn command(&self, tool: Tool) -> Result<Command> {
+        let program = self.root.join(tool.path());
+        if !program.is_file() {
+            return Err(Error::environment(format!("{} is missing from the tools", program.display()))
+                .hint("remove the `tools` folder of the cache and build again"));
+        }
+        let lib = self.root.join("usr/lib");
+        let loader = lib.join("x86_64-linux-gnu/ld-linux-x86-64.so.2");
+        let path = [lib.join("x86_64-linux-gnu"), lib]
+            .iter()
+            .map(|p| p.as_os_str().to_owned())
+            .collect::<Vec<OsString>>()
+            .join(OsStr::new(":"));
+        let mut inner = std::process::Command::new(loader);
+        inner.arg("--library-path").arg(path).arg("--argv0").arg(tool.path()).arg(&program);
+        // Nothing of the caller's environment changes what a build makes.
+        inner.env_clear().env("LC_ALL", "C").env("TZ", "UTC").env("PATH", "");
+        inner.stdin(Stdio::null());
+        Ok(Command { tool, inner })
+    }
+
+    /// Root of the closure.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// A command line of a [`Tool`].
+#[derive(Debug)]
+pub struct Command {
+    tool: Tool,
+    inner: std::process::Command,
+}
+
+impl Command {
+    /// Adds an argument.
+    pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.inner.arg(arg);
+        self
+    }
+    /// Adds arguments.
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&mut self, args: I) -> &mut Self {
+        self.inner.args(args);
+        self
+    }
+    /// Sets an environment variable.
+    pub fn env(&mut self, name: &str, value: impl AsRef<OsStr>) -> &mut Self {
+        self.inner.env(name, value);
+        self
+    }
+    /// Sets where standard input, output and error go.
+    pub fn stdio(&mut self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> &mut Self {
+        self.inner.stdin(stdin).stdout(stdout).stderr(stderr);
+        self
+    }
+    /// Starts it; the caller waits for it.
+    pub fn spawn(&mut self) -> Result<Child> {
+        let what = format!("starting {}", self.tool.path());
+        self.inner.spawn().environment(|| what)
+    }
+    /// Runs it to its end. A failure carries the end of its standard error.
+    pub fn run(&mut self) -> Result<Vec<u8>> {
+        self.inner.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.spawn()?;
+        self.finish(child)
+    }
+    /// Waits for a started child and turns a failure into an error.
+    pub fn finish(&self, child: Child) -> Result<Vec<u8>> {
+        let out = child.wait_with_output().environment(|| format!("waiting for {}", self.tool.path()))?;
+        if out.status.success() {
+            return Ok(out.stdout);
+        }
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        let tail = stderr.trim().chars().rev().take(1024).collect::<String>().chars().rev().collect::<String>();
+        Err(Error::environment(format!("{} failed ({}): {tail}", self.tool.path(), out.status)))
+    }
+}
