@@ -1,1 +1,12 @@
-//! updater
+//! The A/B updater's library: what a release is called on disk and what is
+//! booted. It owns every name and format that an updater must trust; the image
+//! builder uses the same code, so it cannot ship what the updater cannot read.
+//!
+//! Invariants: no unsafe code; nothing here panics on foreign bytes.
+
+#![forbid(unsafe_code)]
+
+pub mod bls;
+pub mod dist;
+pub mod status;
+pub mod version;

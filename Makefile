@@ -1,0 +1,42 @@
+# make image   build the default image into ./out
+# make run     build it if need be, and boot it in QEMU (Ctrl-A X ends it)
+# make test    every test, end-to-end boots included
+# make bench   ratios against peers (needs root and a network; see README)
+#
+# Each works as the first command after a clone, as root or not.
+
+CARGO  ?= cargo
+OUT    ?= out
+RECIPE ?= docker
+TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+BIN    := target/$(TARGET)
+
+.PHONY: image run test test-quick bench guest builder fmt clean
+
+guest:
+	$(CARGO) build --profile guest --locked -p init -p oem -p updater
+
+builder: guest
+	$(CARGO) build --release --locked -p image-build
+
+image: builder
+	$(BIN)/release/image-build build $(RECIPE) --out $(OUT) --guest-bin $(BIN)/guest
+
+run: image
+	$(BIN)/release/image-build run $(OUT)/$(RECIPE).qcow2 $(ARGS)
+
+test:
+	$(CARGO) run --release --locked -p tests --bin test-all
+
+test-quick:
+	$(CARGO) test --locked --workspace
+
+bench: builder
+	$(CARGO) run --release --locked -p tests --bin bench -- $(ARGS)
+
+fmt:
+	$(CARGO) fmt --all
+
+clean:
+	rm -rf $(OUT)
+	$(CARGO) clean
