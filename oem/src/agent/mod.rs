@@ -1,0 +1,1 @@
+//! Runs a phase: detect, fetch, apply, report.

@@ -1,0 +1,1 @@
+//! Makes the machine look like the plan.

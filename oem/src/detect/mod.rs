@@ -1,0 +1,1 @@
+//! Finds out which provider this machine runs on.

@@ -1,0 +1,1 @@
+//! Network configuration handed over by sources.
