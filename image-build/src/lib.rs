@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod error;
+pub mod package;
 pub mod tree;
 pub mod cache;
 pub mod progress;

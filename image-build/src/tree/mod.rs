@@ -3,11 +3,17 @@
 //! Packages and finalizers put nodes in; the EROFS writer takes them out.
 //! Nothing here touches the host's file system, so nobody needs root.
 
+mod merge;
+mod ops;
+mod path;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+
+pub use path::{canonical, clean, matches, parent};
 
 /// Where the bytes of a regular file are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +55,10 @@ impl Content {
                         .hint("the cache was changed while in use; build again")
                 };
                 let mut buf = vec![0; usize::try_from(*len).unwrap_or(usize::MAX)];
-                std::fs::File::open(file).map_err(fail)?.read_exact_at(&mut buf, *offset).map_err(fail)?;
+                std::fs::File::open(file)
+                    .map_err(fail)?
+                    .read_exact_at(&mut buf, *offset)
+                    .map_err(fail)?;
                 Ok(buf.into())
             }
         }
@@ -98,7 +107,14 @@ impl Node {
         Self::new(Kind::Symlink(target.into()), 0o777, origin)
     }
     fn new(kind: Kind, mode: u32, origin: &str) -> Self {
-        Node { kind, mode, uid: 0, gid: 0, xattrs: BTreeMap::new(), origin: origin.into() }
+        Node {
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            xattrs: BTreeMap::new(),
+            origin: origin.into(),
+        }
     }
 }
 
