@@ -1,0 +1,227 @@
+//! Whom to believe: OpenPGP certificates and the check of inline-signed files
+//! (RFC 9580, cleartext signature framework).
+
+use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{Signature, SignatureType};
+use pgp::types::{KeyDetails, Timestamp, VerifyingKey};
+
+use super::date;
+use crate::error::{Context, Error, Result};
+
+/// Certificates of the Debian archive: see `keys/README.md`.
+const DEBIAN: [(&str, &[u8]); 6] = [
+    (
+        "trixie automatic",
+        include_bytes!("keys/debian-archive-trixie-automatic.gpg"),
+    ),
+    (
+        "trixie security",
+        include_bytes!("keys/debian-archive-trixie-security-automatic.gpg"),
+    ),
+    (
+        "trixie stable",
+        include_bytes!("keys/debian-archive-trixie-stable.gpg"),
+    ),
+    (
+        "bookworm automatic",
+        include_bytes!("keys/debian-archive-bookworm-automatic.gpg"),
+    ),
+    (
+        "bookworm security",
+        include_bytes!("keys/debian-archive-bookworm-security-automatic.gpg"),
+    ),
+    (
+        "bookworm stable",
+        include_bytes!("keys/debian-archive-bookworm-stable.gpg"),
+    ),
+];
+
+/// A clock may be this much behind the signer's, in seconds.
+const CLOCK_SLACK: i64 = 3600;
+
+/// A set of certificates, each of which may sign alone.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    certificates: Vec<SignedPublicKey>,
+}
+
+/// What a check of one signature found.
+enum Outcome {
+    Good,
+    UnknownKey,
+    Bad(String),
+}
+
+impl Trust {
+    /// The Debian archive's certificates, shipped with this program.
+    pub fn debian() -> Result<Self> {
+        let mut certificates = Vec::new();
+        for (name, bytes) in DEBIAN {
+            certificates.push(
+                SignedPublicKey::from_bytes(bytes)
+                    .input(|| format!("reading the built-in certificate `{name}`"))?,
+            );
+        }
+        Ok(Trust { certificates })
+    }
+
+    /// Certificates of the caller.
+    pub fn new(certificates: Vec<SignedPublicKey>) -> Self {
+        Trust { certificates }
+    }
+
+    /// Checks an inline-signed text and returns what was signed: unescaped, with
+    /// `\n` line ends. At least one signature must be good and none by a known
+    /// key may be bad. `now` is in seconds since the epoch.
+    pub fn verify(&self, name: &str, signed: &str, now: i64) -> Result<String> {
+        let (message, _) =
+            CleartextSignedMessage::from_string(signed).map_err(|e| not_signed(name).because(e))?;
+        let text = message.signed_text();
+        let mut good = false;
+        let mut reasons = Vec::new();
+        for signature in message.signatures() {
+            match self.check(signature, &text, now) {
+                Outcome::Good => good = true,
+                Outcome::UnknownKey => {
+                    let id = signature.issuer_key_id().first().map(|id| id.to_string());
+                    reasons.push(format!(
+                        "key {} is not trusted",
+                        id.as_deref().unwrap_or("(unnamed)")
+                    ));
+                }
+                Outcome::Bad(reason) => {
+                    good = false;
+                    reasons = vec![reason];
+                    break;
+                }
+            }
+        }
+        if good {
+            return Ok(text.replace("\r\n", "\n"));
+        }
+        if reasons.is_empty() {
+            return Err(not_signed(name));
+        }
+        Err(Error::refused(format!("{name} has no valid signature: {}", reasons.join("; "))).hint(
+            "the file was changed on the way, the clock is wrong, or this is not a Debian mirror; try another mirror",
+        ))
+    }
+
+    fn check(&self, signature: &Signature, text: &str, now: i64) -> Outcome {
+        for certificate in &self.certificates {
+            let primary = &certificate.primary_key;
+            if issued_by(signature, primary) {
+                let own = certificate.details.users.iter().flat_map(|u| &u.signatures);
+                let own = own
+                    .chain(&certificate.details.direct_signatures)
+                    .filter(|s| issued_by(s, primary));
+                let revoked = !certificate.details.revocation_signatures.is_empty();
+                return judge(signature, primary, text, expiry(primary, own), revoked, now);
+            }
+            for sub in &certificate.public_subkeys {
+                if !issued_by(signature, &sub.key) {
+                    continue;
+                }
+                if let Err(e) = sub.verify_bindings(primary) {
+                    return Outcome::Bad(format!(
+                        "subkey {} is not bound: {e}",
+                        sub.key.legacy_key_id()
+                    ));
+                }
+                let revoked = !certificate.details.revocation_signatures.is_empty()
+                    || sub
+                        .signatures
+                        .iter()
+                        .any(|s| s.typ() == Some(SignatureType::SubkeyRevocation));
+                return judge(
+                    signature,
+                    &sub.key,
+                    text,
+                    expiry(&sub.key, sub.signatures.iter()),
+                    revoked,
+                    now,
+                );
+            }
+        }
+        Outcome::UnknownKey
+    }
+}
+
+fn not_signed(name: &str) -> Error {
+    Error::refused(format!("{name} is not a complete OpenPGP-signed file"))
+        .hint("a proxy or login page may have answered instead of the mirror; try again or use another mirror")
+}
+
+fn issued_by(signature: &Signature, key: &impl KeyDetails) -> bool {
+    signature.issuer_fingerprint().contains(&&key.fingerprint())
+        || signature.issuer_key_id().contains(&&key.legacy_key_id())
+}
+
+fn seconds(t: Timestamp) -> i64 {
+    i64::from(t.as_secs())
+}
+
+/// When a key ends, by the newest of its own signatures; `None` is never.
+fn expiry<'a>(key: &impl KeyDetails, own: impl Iterator<Item = &'a Signature>) -> Option<i64> {
+    let newest = own.max_by_key(|s| s.created().map(seconds))?;
+    let life = newest
+        .key_expiration_time()
+        .map(|d| i64::from(d.as_secs()))
+        .filter(|s| *s > 0)?;
+    Some(seconds(key.created_at()) + life)
+}
+
+fn judge(
+    signature: &Signature,
+    key: &impl VerifyingKey,
+    text: &str,
+    expiry: Option<i64>,
+    revoked: bool,
+    now: i64,
+) -> Outcome {
+    let id = key.legacy_key_id();
+    let strong = [
+        HashAlgorithm::Sha256,
+        HashAlgorithm::Sha384,
+        HashAlgorithm::Sha512,
+    ];
+    if !signature.hash_alg().is_some_and(|h| strong.contains(&h)) {
+        return Outcome::Bad(format!("the signature by {id} uses a weak hash"));
+    }
+    if !matches!(
+        signature.typ(),
+        Some(SignatureType::Binary | SignatureType::Text)
+    ) {
+        return Outcome::Bad(format!("the signature by {id} is not one over a document"));
+    }
+    if signature.verify(key, text.as_bytes()).is_err() {
+        return Outcome::Bad(format!("the signature by {id} does not match the text"));
+    }
+    let Some(made) = signature.created().map(seconds) else {
+        return Outcome::Bad(format!("the signature by {id} has no date"));
+    };
+    if revoked {
+        return Outcome::Bad(format!("key {id} is revoked"));
+    }
+    if made > now + CLOCK_SLACK {
+        return Outcome::Bad(format!(
+            "the signature by {id} is from the future ({})",
+            date::format(made)
+        ));
+    }
+    if let Some(end) = expiry.filter(|end| now >= *end) {
+        return Outcome::Bad(format!("key {id} expired on {}", date::format(end)));
+    }
+    let life = signature
+        .signature_expiration_time()
+        .map(|d| i64::from(d.as_secs()))
+        .filter(|s| *s > 0);
+    if let Some(end) = life.map(|l| made + l).filter(|end| now >= *end) {
+        return Outcome::Bad(format!(
+            "the signature by {id} expired on {}",
+            date::format(end)
+        ));
+    }
+    Outcome::Good
+}
