@@ -260,4 +260,6 @@ impl Archive {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

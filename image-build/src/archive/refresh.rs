@@ -88,7 +88,9 @@ pub(crate) async fn refresh(
     match reply {
         Ok(Reply::Body(bytes, stamp)) => {
             let text = String::from_utf8(bytes).map_err(|e| {
-                Error::refused(format!("{name} from {} is not text", redact(&url))).because(e)
+                Error::refused(format!("{name} from {} is not text", redact(&url)))
+                    .because(e)
+                    .hint("this does not look like a Debian mirror; try another one")
             })?;
             let fresh = judge.release(pocket, &text).map_err(|e| at(e, &url))?;
             match cached

@@ -225,3 +225,87 @@ fn judge(
     }
     Outcome::Good
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{NOW, key, sign};
+    use super::*;
+
+    fn trust(key: &pgp::composed::SignedSecretKey) -> Trust {
+        Trust::new(vec![SignedPublicKey::from(key.clone())])
+    }
+
+    /// A list of the real archive, from November 2026.
+    fn real() -> String {
+        let xz = include_bytes!("testdata/trixie-security.InRelease.xz");
+        super::super::packages::decompress("testdata", xz).unwrap()
+    }
+
+    const REAL: i64 = 1_795_300_000;
+
+    #[test]
+    fn the_archives_own_signature() {
+        let trust = Trust::debian().unwrap();
+        let text = trust.verify("x", &real(), REAL).unwrap();
+        assert!(text.starts_with("Origin: Debian\nLabel: Debian-Security\n"));
+        assert!(!text.contains("PGP"));
+        let e = trust
+            .verify("x", &real().replace("Version: 13", "Version: 14"), REAL)
+            .unwrap_err();
+        assert!(e.to_string().contains("does not match the text"), "{e}");
+    }
+
+    #[test]
+    fn keys_end() {
+        let trust = Trust::debian().unwrap();
+        let e = trust
+            .verify("x", &real(), REAL + 20 * 365 * 86400)
+            .unwrap_err();
+        assert!(e.to_string().contains("expired on 203"), "{e}");
+        let e = trust.verify("x", &real(), REAL - 30 * 86400).unwrap_err();
+        assert!(e.to_string().contains("from the future"), "{e}");
+    }
+
+    #[test]
+    fn only_known_keys() {
+        let (a, b) = (key(), key());
+        let text = "hello\n- dash\n\nend\n";
+        let signed = sign(&a, text, NOW, 0);
+        assert_eq!(trust(&a).verify("x", &signed, NOW).unwrap(), text);
+        assert!(
+            trust(&b)
+                .verify("x", &signed, NOW)
+                .unwrap_err()
+                .to_string()
+                .contains("not trusted")
+        );
+        assert!(Trust::new(Vec::new()).verify("x", &signed, NOW).is_err());
+    }
+
+    #[test]
+    fn signatures_end() {
+        let a = key();
+        let signed = sign(&a, "x\n", NOW, 100);
+        trust(&a).verify("x", &signed, NOW + 99).unwrap();
+        assert!(
+            trust(&a)
+                .verify("x", &signed, NOW + 100)
+                .unwrap_err()
+                .to_string()
+                .contains("expired")
+        );
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+        #[test]
+        fn damage_never_panics(at in 0usize..47_000, byte in 0u8..128) {
+            let mut bytes = real().into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if let Ok(text) = String::from_utf8(bytes) {
+                let _ = Trust::debian().unwrap().verify("x", &text, REAL);
+            }
+        }
+    }
+}

@@ -2,11 +2,15 @@
 //! host, and run through their own dynamic loader. No other module starts
 //! processes.
 
-use std::ffi::{OsStr, OsString};
+mod closure;
+
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use crate::error::{Context, Error, Result};
+
+pub use closure::Closure;
 
 /// The programs this crate uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,12 +44,20 @@ impl Tool {
 #[derive(Debug, Clone)]
 pub struct Tools {
     root: PathBuf,
+    id: String,
 }
 
 impl Tools {
     /// Uses an unpacked tree as it is.
     pub fn from_dir(root: impl Into<PathBuf>) -> Self {
-        Tools { root: root.into() }
+        let root = root.into();
+        let id = format!("dir:{}", root.display());
+        Tools { root, id }
+    }
+
+    /// Names these exact tools; part of a build's input.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Path of a data file of the closure (`usr/share/OVMF/OVMF_CODE_4M.fd`).
@@ -62,11 +74,14 @@ impl Tools {
         }
         let lib = self.root.join("usr/lib");
         let loader = lib.join("x86_64-linux-gnu/ld-linux-x86-64.so.2");
-        let path = [lib.join("x86_64-linux-gnu"), lib]
-            .iter()
-            .map(|p| p.as_os_str().to_owned())
-            .collect::<Vec<OsString>>()
-            .join(OsStr::new(":"));
+        // swtpm finds its library by an absolute path in the binary, which is not ours.
+        let path = [
+            lib.join("x86_64-linux-gnu"),
+            lib.join("x86_64-linux-gnu/swtpm"),
+            lib,
+        ]
+        .map(PathBuf::into_os_string)
+        .join(OsStr::new(":"));
         let mut inner = std::process::Command::new(loader);
         inner.arg("--library-path").arg(path).arg("--argv0").arg(tool.path()).arg(&program);
         // Nothing of the caller's environment changes what a build makes.
