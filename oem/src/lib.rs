@@ -7,6 +7,7 @@ pub mod agent;
 pub mod apply;
 pub mod cli;
 pub mod cloudconfig;
+pub mod configure;
 pub mod detect;
 pub mod error;
 pub mod http;

@@ -1,1 +1,181 @@
-//! Makes the machine look like the plan.
+//! Makes the machine look like the plan. One failing step never stops the
+//! rest; a second run changes nothing.
+
+mod accounts;
+mod jobs;
+mod keys;
+mod lock;
+pub mod systemd;
+
+pub use systemd::{Bus, Systemd};
+
+use crate::error::{Context as _, Error, Result};
+use crate::plan::accounts::Db;
+use crate::plan::{Action, Change, Plan, Step, Work, change, hex, network_dir, unit_dir};
+use crate::root::Root;
+use crate::status::{Report, Resource, State};
+use jobs::Jobs;
+use sha2::{Digest as _, Sha256};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What a step came to.
+struct Outcome {
+    state: State,
+    detail: Option<String>,
+}
+
+impl Outcome {
+    fn new(state: State) -> Self {
+        Outcome { state, detail: None }
+    }
+    fn with(state: State, detail: impl Into<String>) -> Self {
+        Outcome { state, detail: Some(detail.into()) }
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// Applies a plan. Without `systemd` (another root, or none running) what
+/// needs it is deferred to the next boot. Never waits for a job to end.
+pub fn apply(plan: &Plan, root: &Root, systemd: Option<&dyn Systemd>) -> Result<Report> {
+    let start = std::time::Instant::now();
+    let _lock = lock::hold(root, "/run/oem/lock")?;
+    let mut run = Run { root, systemd, jobs: Jobs::read(root)?, units: false, network: false };
+    let resources = plan.steps.iter().map(|s| run.step(s)).collect();
+    run.jobs.write(root)?;
+    Ok(Report {
+        finished: now(),
+        milliseconds: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        resources,
+        ..Report::default()
+    })
+}
+
+struct Run<'a> {
+    root: &'a Root,
+    systemd: Option<&'a dyn Systemd>,
+    jobs: Jobs,
+    /// A unit file changed since the last reload.
+    units: bool,
+    /// A network unit changed.
+    network: bool,
+}
+
+impl Run<'_> {
+    fn step(&mut self, step: &Step) -> Resource {
+        let mut out = Resource {
+            resource: step.resource.clone(),
+            origin: step.origin.to_string(),
+            state: State::Skipped,
+            detail: step.note.clone(),
+            hint: None,
+            sha256: None,
+        };
+        match &step.work {
+            Work::Skip { why, hint } => {
+                out.detail = Some(why.clone());
+                out.hint = hint.clone();
+            }
+            Work::Do(action) => {
+                if let Action::File { content, .. } = action {
+                    out.sha256 = Some(hex(&Sha256::digest(content)));
+                }
+                match self.act(action) {
+                    Ok(o) => {
+                        out.state = o.state;
+                        out.detail = o.detail.or(out.detail);
+                    }
+                    Err(e) => {
+                        out.state = State::Failed;
+                        out.detail = Some(e.chain());
+                        out.hint = e.hint_text().map(str::to_owned);
+                    }
+                }
+                if out.state == State::Done
+                    && let Some(path) = action.path()
+                {
+                    self.units |= unit_dir(path);
+                    self.network |= network_dir(path);
+                }
+            }
+        }
+        out
+    }
+
+    fn act(&mut self, action: &Action) -> Result<Outcome> {
+        let seen = change(action, self.root)?;
+        match action {
+            Action::Hostname(name) => self.hostname(name, &seen),
+            _ if seen.is_unchanged() => Ok(Outcome::new(State::Unchanged)),
+            Action::File { path, content, mode, owner } => {
+                let owner = match owner {
+                    None => (0, 0),
+                    Some(text) => Db::read(self.root)?.owner(text).ok_or_else(|| {
+                        Error::input(format!("there is no user or group {text:?}"))
+                            .hint("add it under `users`, or correct `owner`")
+                    })?,
+                };
+                self.root.write(path, content, *mode, Some(owner))?;
+                Ok(Outcome::new(State::Done))
+            }
+            Action::Link { path, target } => {
+                self.root.link(path, target)?;
+                Ok(Outcome::new(State::Done))
+            }
+            Action::Remove { path } => {
+                self.root.remove(path)?;
+                Ok(Outcome::new(State::Done))
+            }
+            Action::Account(want) => accounts::apply(self.root, want),
+            Action::Keys { user, keys } => keys::apply(self.root, user, keys),
+            Action::Reload => self.reload(),
+            Action::NetworkReload => self.network_reload(),
+            Action::Job { unit, verb, hash } => self.jobs.queue(self.systemd, unit, *verb, hash),
+        }
+    }
+
+    fn hostname(&self, name: &str, seen: &Change) -> Result<Outcome> {
+        let mut state = State::Unchanged;
+        if !seen.is_unchanged() {
+            self.root.write("/etc/hostname", format!("{name}\n").as_bytes(), 0o644, Some((0, 0)))?;
+            state = State::Done;
+        }
+        if self.root.is_live() {
+            let now = nix::unistd::gethostname().environment(|| "cannot read the host name".to_owned())?;
+            if now != *name {
+                nix::unistd::sethostname(name).environment(|| format!("cannot set the host name to {name}"))?;
+                state = State::Done;
+            }
+        }
+        Ok(Outcome::with(state, name))
+    }
+
+    fn reload(&mut self) -> Result<Outcome> {
+        if !self.units && !self.jobs.reload_owed {
+            return Ok(Outcome::new(State::Unchanged));
+        }
+        let Some(systemd) = self.systemd else { return Ok(deferred()) };
+        // Remembered, so that a failure here is made good by the next run.
+        self.jobs.reload_owed = true;
+        systemd.reload()?;
+        self.jobs.reload_owed = false;
+        Ok(Outcome::new(State::Done))
+    }
+
+    fn network_reload(&mut self) -> Result<Outcome> {
+        if !self.network {
+            return Ok(Outcome::new(State::Unchanged));
+        }
+        let Some(systemd) = self.systemd else { return Ok(deferred()) };
+        // Only if it runs: one that starts later reads the new files anyway.
+        systemd.job("systemd-networkd.service", crate::cloudconfig::Verb::ReloadOrTryRestart)?;
+        Ok(Outcome::new(State::Done))
+    }
+}
+
+fn deferred() -> Outcome {
+    Outcome::with(State::Deferred, "no running systemd here")
+}

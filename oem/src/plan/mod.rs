@@ -1,1 +1,284 @@
-//! What is to be done, in order, and why.
+//! What is to be done, in order, and why. [`build`] is pure: it asks the
+//! machine only through a [`SystemView`] and changes nothing.
+//!
+//! Order: hostname and the keys of `core` first, so that whatever fails later
+//! leaves a reachable machine; then users, files, hosts, units, one reload,
+//! and what is to be started, in the order listed.
+
+pub mod accounts;
+mod change;
+mod diff;
+mod enable;
+mod environment;
+mod files;
+mod hostname;
+mod keys;
+mod script;
+mod subst;
+mod units;
+mod users;
+
+pub use accounts::Account;
+pub use change::{Change, change, is_private_dir, keys_path, listed_plain};
+pub use subst::Values;
+pub use units::{hex, network_dir, unit_dir};
+
+use crate::cloudconfig::{CloudConfig, Spot, Verb};
+use crate::error::Result;
+use crate::metadata::Metadata;
+use crate::root::{Found, SystemView};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::fmt;
+
+/// Who asked for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layer {
+    /// The OEM partition.
+    Oem,
+    /// Vendor-data of the provider.
+    VendorData,
+    /// Metadata of the provider.
+    Metadata,
+    /// The user.
+    UserData,
+    /// The command line of `oem`.
+    CommandLine,
+}
+
+/// Who asked for something, and on which line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Who.
+    pub layer: Layer,
+    /// Line in their text, if there is one.
+    pub line: Option<u32>,
+}
+
+impl Origin {
+    /// An origin with its line.
+    pub fn at(layer: Layer, spot: Spot) -> Self {
+        Origin { layer, line: Some(spot.line) }
+    }
+}
+
+impl From<Layer> for Origin {
+    fn from(layer: Layer) -> Self {
+        Origin { layer, line: None }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.layer {
+            Layer::Oem => "oem",
+            Layer::VendorData => "vendor-data",
+            Layer::Metadata => "metadata",
+            Layer::UserData => "user-data",
+            Layer::CommandLine => "command-line",
+        })?;
+        self.line.map_or(Ok(()), |l| write!(f, ":{l}"))
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// One layer's wishes.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Whose.
+    pub layer: Layer,
+    /// The cloud-config, if it sent one.
+    pub config: CloudConfig,
+    /// Scripts it sent.
+    pub scripts: Vec<Vec<u8>>,
+}
+
+/// One change to the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Set the host name, now and in /etc/hostname.
+    Hostname(String),
+    /// Add a user, or update password and groups of one that exists.
+    Account(Account),
+    /// Own `~/.ssh/authorized_keys.d/oem` of a user.
+    Keys {
+        /// Login name.
+        user: String,
+        /// Lines.
+        keys: Vec<String>,
+    },
+    /// Write a file.
+    File {
+        /// Absolute path.
+        path: String,
+        /// All of it.
+        content: Vec<u8>,
+        /// Permission bits.
+        mode: u32,
+        /// `user` or `user:group`; root when absent.
+        owner: Option<String>,
+    },
+    /// Make a symbolic link.
+    Link {
+        /// Absolute path.
+        path: String,
+        /// Target as stored.
+        target: String,
+    },
+    /// Remove a file or link.
+    Remove {
+        /// Absolute path.
+        path: String,
+    },
+    /// systemd daemon-reload, when any unit changed.
+    Reload,
+    /// Let networkd read its units again, when any of them changed.
+    NetworkReload,
+    /// Queue a systemd job.
+    Job {
+        /// Unit name.
+        unit: String,
+        /// What to do with it.
+        verb: Verb,
+        /// Hash over the unit's files: a job runs once per boot and content.
+        hash: String,
+    },
+}
+
+impl Action {
+    /// The path this action owns, when it owns one.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Action::File { path, .. } | Action::Link { path, .. } | Action::Remove { path } => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// What a step comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Do it.
+    Do(Action),
+    /// It cannot be done.
+    Skip {
+        /// Why.
+        why: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+}
+
+/// One resource of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Name for people and programs, e.g. `file /etc/motd`.
+    pub resource: String,
+    /// Who asked for it.
+    pub origin: Origin,
+    /// What to do.
+    pub work: Work,
+    /// Something worth knowing, though not wrong.
+    pub note: Option<String>,
+}
+
+/// Everything to do, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// Builds the plan. `inputs` come in rising order of precedence (OEM, vendor,
+/// user). Fails only when the machine cannot be looked at.
+pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Result<Plan> {
+    let values = Values::new(metadata, view)?;
+    let mut b = Builder { values, view, steps: Vec::new() };
+    hostname::add(&mut b, inputs, metadata);
+    keys::add_core(&mut b, inputs, metadata);
+    users::add(&mut b, inputs);
+    files::add(&mut b, inputs);
+    hostname::add_hosts(&mut b, inputs)?;
+    environment::add(&mut b, metadata)?;
+    let scripts = script::add(&mut b, inputs);
+    units::add(&mut b, inputs, scripts)?;
+    Ok(Plan { steps: last_wins(b.steps) })
+}
+
+struct Builder<'a> {
+    values: Values,
+    view: &'a dyn SystemView,
+    steps: Vec<Step>,
+}
+
+impl Builder<'_> {
+    fn push(&mut self, resource: impl Into<String>, origin: impl Into<Origin>, action: Action) {
+        self.steps.push(Step { resource: resource.into(), origin: origin.into(), work: Work::Do(action), note: None });
+    }
+    fn skip(&mut self, resource: impl Into<String>, origin: impl Into<Origin>, why: impl Into<String>, hint: Option<String>) {
+        let work = Work::Skip { why: why.into(), hint };
+        self.steps.push(Step { resource: resource.into(), origin: origin.into(), work, note: None });
+    }
+    /// Replaces placeholders; an unknown value becomes a skipped step.
+    fn expand(&mut self, resource: &str, origin: Origin, text: &str) -> Option<String> {
+        match self.values.expand(text) {
+            Ok(done) => Some(done),
+            Err(unset) => {
+                self.skip(resource, origin, unset.to_string(), Some(unset.hint()));
+                None
+            }
+        }
+    }
+    /// What will stand at `path` once the steps so far are done.
+    fn look(&self, path: &str) -> Result<Found> {
+        for step in self.steps.iter().rev() {
+            match &step.work {
+                Work::Do(Action::File { path: p, content, mode, .. }) if p == path => {
+                    return Ok(Found::File { content: content.clone(), mode: *mode, uid: 0, gid: 0 });
+                }
+                Work::Do(Action::Link { path: p, target }) if p == path => return Ok(Found::Link(target.clone())),
+                Work::Do(Action::Remove { path: p }) if p == path => return Ok(Found::Missing),
+                _ => {}
+            }
+        }
+        self.view.look(path)
+    }
+}
+
+/// Two steps on one path would undo each other at every run: only the last
+/// stays, and says so.
+fn last_wins(steps: Vec<Step>) -> Vec<Step> {
+    let path_of = |s: &Step| if let Work::Do(a) = &s.work { a.path().map(str::to_owned) } else { None };
+    let mut last: HashMap<String, usize> = HashMap::new();
+    for (i, s) in steps.iter().enumerate() {
+        if let Some(p) = path_of(s) {
+            last.insert(p, i);
+        }
+    }
+    let mut overridden: HashMap<usize, Vec<Origin>> = HashMap::new();
+    for (i, s) in steps.iter().enumerate() {
+        if let Some(l) = path_of(s).and_then(|p| last.get(&p).copied())
+            && l != i
+        {
+            overridden.entry(l).or_default().push(s.origin);
+        }
+    }
+    steps
+        .into_iter()
+        .enumerate()
+        .filter(|(i, s)| path_of(s).is_none_or(|p| last.get(&p) == Some(i)))
+        .map(|(i, mut s)| {
+            if let Some(lost) = overridden.get(&i) {
+                let lost: Vec<String> = lost.iter().map(ToString::to_string).collect();
+                s.note = Some(format!("used instead of {}", lost.join(", ")));
+            }
+            s
+        })
+        .collect()
+}

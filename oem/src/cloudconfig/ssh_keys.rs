@@ -1,0 +1,29 @@
+//! `ssh_authorized_keys`: lines in the format of sshd's AUTHORIZED_KEYS FILE.
+
+use super::diag::At;
+use super::node::Node;
+use super::read::Reader;
+
+pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Vec<At<String>> {
+    let mut keys = r.lines(node, path);
+    keys.retain(|k| {
+        let looks_right = k.value.contains('$') || looks_like_key(&k.value);
+        if !looks_right {
+            r.error(k.spot, path, "not a public key in authorized_keys format", "expected e.g. `ssh-ed25519 AAAA... comment` on one line");
+        }
+        looks_right
+    });
+    keys
+}
+
+/// Whether a line has a key type followed by base64, with or without options
+/// in front.
+pub fn looks_like_key(line: &str) -> bool {
+    let is_type = |w: &str| {
+        ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|p| w.starts_with(p))
+    };
+    let words: Vec<&str> = line.split_whitespace().take(64).collect();
+    words.windows(2).any(|w| {
+        is_type(w[0]) && w[1].len() >= 16 && w[1].bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
+    })
+}

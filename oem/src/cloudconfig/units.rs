@@ -1,0 +1,164 @@
+//! `coreos.units`.
+
+use super::diag::At;
+use super::node::Node;
+use super::read::{Reader, suggest};
+use serde::Serialize;
+
+/// One systemd or networkd unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// File name, e.g. `es.service`.
+    pub name: At<String>,
+    /// Below `/run` instead of `/etc`.
+    pub runtime: bool,
+    /// Enable it as its `[Install]` section says.
+    pub enable: bool,
+    /// Mask it.
+    pub mask: bool,
+    /// The whole unit file.
+    pub content: Option<String>,
+    /// What to do with it once everything is in place.
+    pub command: Option<Verb>,
+    /// Drop-ins.
+    pub drop_ins: Vec<At<DropIn>>,
+}
+
+/// One file in `NAME.d`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropIn {
+    /// File name, ending in `.conf`.
+    pub name: String,
+    /// The whole file.
+    pub content: String,
+}
+
+/// Values of `command`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    /// Start it.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Stop and start it.
+    Restart,
+    /// Reload its configuration.
+    Reload,
+    /// Restart it if it runs.
+    TryRestart,
+    /// Reload it, else restart it.
+    ReloadOrRestart,
+    /// The same if it runs.
+    ReloadOrTryRestart,
+}
+
+impl Verb {
+    /// All of them, as written.
+    pub const ALL: &[(&str, Verb)] = &[
+        ("start", Verb::Start),
+        ("stop", Verb::Stop),
+        ("restart", Verb::Restart),
+        ("reload", Verb::Reload),
+        ("try-restart", Verb::TryRestart),
+        ("reload-or-restart", Verb::ReloadOrRestart),
+        ("reload-or-try-restart", Verb::ReloadOrTryRestart),
+    ];
+    /// As written.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, v)| *v == self).map_or("", |(n, _)| n)
+    }
+}
+
+/// Fields of an item.
+pub const FIELDS: &[&str] = &["name", "runtime", "enable", "mask", "content", "command", "drop_ins"];
+/// Fields of a drop-in.
+pub const DROP_IN_FIELDS: &[&str] = &["name", "content"];
+
+pub(super) fn read(node: &Node, r: &mut Reader) -> Vec<At<Unit>> {
+    let items = r.list(node, "coreos.units");
+    items.iter().enumerate().filter_map(|(i, n)| item(n, &format!("coreos.units[{i}]"), r)).collect()
+}
+
+fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<Unit>> {
+    let f = r.fields(node, at, FIELDS, &[])?;
+    let Some(name) = f.get("name") else {
+        r.error(f.spot, at, "a unit needs a `name`", "");
+        return None;
+    };
+    let name = r.line(name, &f.key("name"))?;
+    if !is_unit_name(&name.value) {
+        r.error(name.spot, &f.key("name"), "not a unit name", "a word with a type at its end, e.g. `es.service`");
+        return None;
+    }
+    let mut flag = |name: &str| f.get(name).and_then(|n| r.boolean(n, &f.key(name))).unwrap_or(false);
+    let (runtime, enable, mask) = (flag("runtime"), flag("enable"), flag("mask"));
+    let content = match f.get("content") {
+        Some(n) => Some(r.string(n, &f.key("content"))?.value).filter(|c| !c.is_empty()),
+        None => None,
+    };
+    if mask && content.is_some() {
+        r.warn(f.spot, at, "`mask` removes the unit's own file; its content is not applied", "");
+    }
+    let command = f.get("command").and_then(|n| {
+        let word = r.line(n, &f.key("command"))?;
+        let verbs: Vec<&str> = Verb::ALL.iter().map(|(n, _)| *n).collect();
+        let found = Verb::ALL.iter().find(|(n, _)| *n == word.value.to_ascii_lowercase()).map(|(_, v)| *v);
+        if found.is_none() {
+            let hint = match suggest(&word.value, &verbs) {
+                Some(s) => format!("did you mean `{s}`?"),
+                None => format!("one of {}", verbs.join(", ")),
+            };
+            r.error(word.spot, &f.key("command"), "unknown command", &hint);
+        }
+        found
+    });
+    let mut drop_ins = Vec::new();
+    if let Some(n) = f.get("drop_ins") {
+        let path = f.key("drop_ins");
+        for (i, d) in r.list(n, &path).iter().enumerate() {
+            drop_ins.extend(drop_in(d, &format!("{path}[{i}]"), r));
+        }
+    }
+    if network_unit(&name.value) && (command.is_some() || enable) {
+        r.warn(f.spot, at, "`command` and `enable` mean nothing for a network unit; systemd-networkd reloads it", "");
+    }
+    Some(At { spot: f.spot, value: Unit { name, runtime, enable, mask, content, command, drop_ins } })
+}
+
+fn drop_in(node: &Node, at: &str, r: &mut Reader) -> Option<At<DropIn>> {
+    let f = r.fields(node, at, DROP_IN_FIELDS, &[])?;
+    let (Some(name), Some(content)) = (f.get("name"), f.get("content")) else {
+        r.error(f.spot, at, "a drop-in needs a `name` and `content`", "");
+        return None;
+    };
+    let name = r.line(name, &f.key("name"))?;
+    if !is_file_name(&name.value) {
+        r.error(name.spot, &f.key("name"), "not a file name", "");
+        return None;
+    }
+    if !name.value.ends_with(".conf") {
+        r.warn(name.spot, &f.key("name"), "systemd only reads drop-ins that end in `.conf`", "");
+    }
+    let content = r.string(content, &f.key("content"))?.value;
+    Some(At { spot: f.spot, value: DropIn { name: name.value, content } })
+}
+
+/// Whether systemd-networkd or udev, not systemd, reads the unit.
+pub fn network_unit(name: &str) -> bool {
+    [".network", ".netdev", ".link"].iter().any(|s| name.ends_with(s))
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && !name.contains(['/', '\0'])
+}
+
+fn is_unit_name(name: &str) -> bool {
+    let types = [
+        "service", "socket", "target", "mount", "automount", "swap", "timer", "path", "slice", "scope", "device",
+        "network", "netdev", "link",
+    ];
+    is_file_name(name)
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@$".contains(&b))
+        && name.rsplit_once('.').is_some_and(|(stem, kind)| !stem.is_empty() && types.contains(&kind))
+}

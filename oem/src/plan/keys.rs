@@ -1,0 +1,60 @@
+//! Public keys of user `core` (and, from `users`, of others).
+
+use super::{Action, Builder, Input, Layer, Origin};
+use crate::cloudconfig::{At, looks_like_key};
+use crate::metadata::Metadata;
+
+/// The user every machine has.
+pub const CORE: &str = "core";
+
+/// All keys for `core`: metadata, `ssh_authorized_keys` and `users` of every
+/// layer, each once.
+pub(super) fn add_core(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadata) {
+    let mut keys = Vec::new();
+    let mut origin: Option<Origin> = None;
+    for key in &metadata.ssh_keys {
+        let key = key.trim();
+        if key.is_empty() || key.starts_with('#') {
+            continue;
+        }
+        if key.contains('\n') || !looks_like_key(key) {
+            b.skip("ssh key", Layer::Metadata, "the provider sent something that is not a public key", None);
+            continue;
+        }
+        keys.push(key.to_owned());
+        origin = Some(Layer::Metadata.into());
+    }
+    for input in inputs {
+        let of_users = input.config.users.iter().filter(|u| u.value.name == CORE).flat_map(|u| &u.value.ssh_authorized_keys);
+        for key in input.config.ssh_authorized_keys.iter().chain(of_users) {
+            if let Some(key) = key_of(b, input.layer, key) {
+                keys.push(key);
+                origin = Some(Origin::at(input.layer, input_line(input)));
+            }
+        }
+    }
+    if let Some(origin) = origin {
+        push(b, CORE, keys, origin);
+    }
+}
+
+fn input_line(input: &Input) -> crate::cloudconfig::Spot {
+    let users = input.config.users.iter().filter(|u| u.value.name == CORE).flat_map(|u| &u.value.ssh_authorized_keys);
+    input.config.ssh_authorized_keys.iter().chain(users).next().map(|k| k.spot).unwrap_or_default()
+}
+
+/// A key with its placeholders replaced.
+pub(super) fn key_of(b: &mut Builder<'_>, layer: Layer, key: &At<String>) -> Option<String> {
+    b.expand("ssh key", Origin::at(layer, key.spot), &key.value)
+}
+
+pub(super) fn push(b: &mut Builder<'_>, user: &str, keys: Vec<String>, origin: Origin) {
+    let mut once: Vec<String> = Vec::with_capacity(keys.len());
+    let mut seen = std::collections::HashSet::new();
+    for k in keys {
+        if seen.insert(k.clone()) {
+            once.push(k);
+        }
+    }
+    b.push(format!("ssh keys of {user}"), origin, Action::Keys { user: user.to_owned(), keys: once });
+}

@@ -1,0 +1,112 @@
+//! `coreos.units`: files, drop-ins, masks and links, then one reload, then the
+//! jobs in the order listed.
+
+use super::script::Script;
+use super::{Action, Builder, Input, Origin, Work, enable};
+use crate::cloudconfig::{Unit, Verb, network_unit};
+use crate::error::Result;
+use crate::root::Found;
+use sha2::{Digest as _, Sha256};
+
+const MASKED: &str = "/dev/null";
+
+pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], scripts: Vec<Script>) -> Result<()> {
+    let mut jobs: Vec<(Origin, String, Verb, String)> = Vec::new();
+    let mut network = None;
+    for input in inputs {
+        for unit in &input.config.units {
+            let origin = Origin::at(input.layer, unit.spot);
+            let Some(placed) = one(b, origin, &unit.value)? else { continue };
+            if network_unit(&placed.name) {
+                network = Some(origin);
+            } else if let Some(verb) = unit.value.command {
+                jobs.push((origin, placed.name, verb, placed.hash));
+            }
+        }
+    }
+    let first = b.steps.iter().find(|s| is_unit_file(s)).map(|s| s.origin);
+    if let Some(origin) = first {
+        b.push("systemd reload", origin, Action::Reload);
+    }
+    if let Some(origin) = network {
+        b.push("network reload", origin, Action::NetworkReload);
+    }
+    for (origin, unit, verb, hash) in jobs {
+        b.push(format!("{} {unit}", verb.as_str()), origin, Action::Job { unit, verb, hash });
+    }
+    for s in scripts {
+        let hash = hex(&Sha256::digest(&s.content));
+        b.push(format!("start {}", s.unit), s.origin, Action::Job { unit: s.unit, verb: Verb::Start, hash });
+    }
+    Ok(())
+}
+
+fn is_unit_file(step: &super::Step) -> bool {
+    matches!(&step.work, Work::Do(a) if a.path().is_some_and(unit_dir))
+}
+
+/// Whether systemd must be told when something at `path` changes.
+pub fn unit_dir(path: &str) -> bool {
+    path.starts_with("/etc/systemd/system/") || path.starts_with("/run/systemd/system/")
+}
+
+/// Whether networkd must be told when something at `path` changes.
+pub fn network_dir(path: &str) -> bool {
+    path.starts_with("/etc/systemd/network/") || path.starts_with("/run/systemd/network/")
+}
+
+struct Placed {
+    name: String,
+    hash: String,
+}
+
+/// Plans one unit; `None` when it is skipped whole.
+fn one(b: &mut Builder<'_>, origin: Origin, unit: &Unit) -> Result<Option<Placed>> {
+    let Some(name) = b.expand(&format!("unit {}", unit.name.value), origin, &unit.name.value) else { return Ok(None) };
+    let resource = format!("unit {name}");
+    let top = if unit.runtime { "/run/systemd" } else { "/etc/systemd" };
+    let dir = format!("{top}/{}", if network_unit(&name) { "network" } else { "system" });
+    let path = format!("{dir}/{name}");
+    // All texts are expanded before anything is planned: a unit comes whole or not at all.
+    let mut files = Vec::new();
+    if let Some(content) = unit.content.as_ref().filter(|_| !unit.mask) {
+        let Some(text) = b.expand(&resource, origin, content) else { return Ok(None) };
+        files.push((resource.clone(), origin, path.clone(), text));
+    }
+    for d in &unit.drop_ins {
+        let origin = Origin::at(origin.layer, d.spot);
+        let resource = format!("drop-in {name}.d/{}", d.value.name);
+        let Some(text) = b.expand(&resource, origin, &d.value.content) else { return Ok(None) };
+        files.push((resource, origin, format!("{dir}/{name}.d/{}", d.value.name), text));
+    }
+    let mut hash = Sha256::new();
+    for (resource, origin, path, text) in files {
+        hash.update(path.as_bytes());
+        hash.update([0]);
+        hash.update(text.as_bytes());
+        b.push(resource, origin, Action::File { path, content: text.into_bytes(), mode: 0o644, owner: None });
+    }
+    if unit.mask {
+        b.push(format!("mask {name}"), origin, Action::Link { path, target: MASKED.to_owned() });
+    } else {
+        if unit.runtime && unit.content.is_none() {
+            let masked = match b.look(&path)? {
+                Found::Link(target) => target == MASKED,
+                Found::File { content, .. } => content.is_empty(),
+                _ => false,
+            };
+            if masked {
+                b.push(format!("unmask {name}"), origin, Action::Remove { path });
+            }
+        }
+        if unit.enable && !network_unit(&name) {
+            enable::add(b, origin, &name, unit.runtime)?;
+        }
+    }
+    Ok(Some(Placed { name, hash: hex(&hash.finalize()) }))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,62 @@
+//! `users`: accounts, their keys and sudo rules.
+
+use super::{Account, Action, Builder, Input, Origin, keys};
+use crate::cloudconfig::User;
+
+pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) {
+    let mut key_sets: Vec<(String, Vec<String>, Origin)> = Vec::new();
+    for input in inputs {
+        for user in &input.config.users {
+            let origin = Origin::at(input.layer, user.spot);
+            let u = &user.value;
+            let Some(account) = account(b, origin, u) else { continue };
+            b.push(format!("user {}", u.name), origin, Action::Account(account));
+            sudo(b, origin, u);
+            if u.name != keys::CORE {
+                let lines: Vec<String> =
+                    u.ssh_authorized_keys.iter().filter_map(|k| keys::key_of(b, input.layer, k)).collect();
+                if lines.is_empty() {
+                    continue;
+                }
+                match key_sets.iter_mut().find(|(name, ..)| *name == u.name) {
+                    Some((_, all, _)) => all.extend(lines),
+                    None => key_sets.push((u.name.clone(), lines, origin)),
+                }
+            }
+        }
+    }
+    for (name, lines, origin) in key_sets {
+        keys::push(b, &name, lines, origin);
+    }
+}
+
+fn account(b: &mut Builder<'_>, origin: Origin, u: &User) -> Option<Account> {
+    let resource = format!("user {}", u.name);
+    let mut text = |t: &Option<String>| match t {
+        Some(t) => b.expand(&resource, origin, t).map(Some),
+        None => Some(None),
+    };
+    Some(Account {
+        name: u.name.clone(),
+        gecos: text(&u.gecos)?,
+        // Hashes start with `$`, and are not text anyone puts an address in.
+        password: u.passwd.clone(),
+        home: text(&u.homedir)?,
+        create_home: !u.no_create_home && !u.system,
+        primary_group: u.primary_group.clone(),
+        groups: u.groups.clone(),
+        user_group: !u.no_user_group,
+        system: u.system,
+        shell: text(&u.shell)?,
+    })
+}
+
+fn sudo(b: &mut Builder<'_>, origin: Origin, u: &User) {
+    if u.sudo.is_empty() {
+        return;
+    }
+    let lines: String = u.sudo.iter().map(|rule| format!("{} {rule}\n", u.name)).collect();
+    // sudo skips names with a dot or a tilde; user names have neither.
+    let path = format!("/etc/sudoers.d/90-oem-{}", u.name);
+    b.push(format!("file {path}"), origin, Action::File { path, content: lines.into_bytes(), mode: 0o440, owner: None });
+}
