@@ -3,9 +3,13 @@
 //! to the next; nothing is patched afterwards.
 
 pub mod archive;
+pub mod boot;
+pub mod cache;
+pub mod disk;
 pub mod error;
 pub mod package;
-pub mod tree;
-pub mod cache;
 pub mod progress;
 pub mod tools;
+pub mod tree;
+pub mod usr;
+pub mod verity;

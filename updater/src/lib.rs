@@ -8,5 +8,7 @@
 
 pub mod bls;
 pub mod dist;
+pub mod grub;
 pub mod status;
+pub mod uki;
 pub mod version;

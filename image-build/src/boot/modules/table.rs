@@ -1,0 +1,32 @@
+//! The kernel modules that go into the initrd: what may be needed to find the
+//! disk and to mount `/usr` and the root partition. Network, graphics and the
+//! like load from `/usr` later.
+//!
+//! A name that a kernel does not have (Debian's cloud kernel lacks the drivers of
+//! bare metal), or has built in, is passed over.
+
+/// Modules by what needs them.
+pub const WANTED: [(&str, &[&str]); 15] = [
+    (
+        "verified /usr and the root file system",
+        &["dm_mod", "dm_verity", "erofs", "ext4", "overlay", "loop"],
+    ),
+    // dm-verity and ext4 ask for algorithms, not for modules.
+    (
+        "hashes and checksums",
+        &["sha256_generic", "sha256_ssse3", "crc32c_generic", "crc32c_intel", "crc32_pclmul", "crct10dif_pclmul"],
+    ),
+    ("disks and drives", &["sd_mod", "sr_mod", "nvme", "mmc_block"]),
+    ("OEM partition, config drives", &["vfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859_1", "isofs"]),
+    ("KVM: OpenStack, CloudStack, Proxmox, GCE and most clouds", &["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi"]),
+    ("Hyper-V, Azure", &["hv_vmbus", "hv_storvsc", "pci_hyperv"]),
+    ("Xen: XenServer, older EC2", &["xen_blkfront", "xen_scsifront"]),
+    ("VMware, VirtualBox", &["vmw_pvscsi", "mptspi", "mptsas", "mptfc", "BusLogic"]),
+    ("SATA and IDE", &["ahci", "ata_piix", "ata_generic"]),
+    ("RAID controllers", &["megaraid_sas", "megaraid_mbox", "hpsa", "smartpqi", "aacraid"]),
+    ("SAS and SCSI controllers", &["mpt3sas", "mpi3mr", "isci", "sym53c8xx"]),
+    ("NVMe behind Intel VMD", &["vmd"]),
+    ("USB disks", &["usb_storage", "uas"]),
+    ("USB controllers", &["xhci_pci", "ehci_pci", "uhci_hcd", "ohci_pci"]),
+    ("SD cards and eMMC", &["sdhci_pci", "sdhci_acpi"]),
+];
