@@ -1,1 +1,235 @@
-//! Runs a phase: detect, fetch, apply, report.
+//! Runs the reading half of a boot: detect, ask the sources within a budget,
+//! keep a copy. What to do with the data is the caller's business.
+//!
+//! Two stages: [`local`] early, without network; [`network`] once links come
+//! up. The second repeats the first's reading, which costs milliseconds and
+//! catches drives that appeared late.
+
+mod cache;
+mod rivals;
+
+use crate::detect::{self, Candidate, Certainty, Detection, Evidence};
+use crate::error::Result;
+use crate::http::Http;
+use crate::metadata::Fetched;
+use crate::net;
+use crate::root::Root;
+use crate::source::{Endpoints, Found, Scene};
+use serde::Serialize;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+pub use cache::{Cached, INSTANCES, RUNTIME};
+
+/// Time limits. Nothing that leads to sshd waits for them; they bound how long
+/// the rest of the boot waits for configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// For the first usable address.
+    pub online: Duration,
+    /// For an answer once online, when the provider is known.
+    pub known: Duration,
+    /// The same when nothing speaks for any provider.
+    pub unknown: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget {
+            online: Duration::from_secs(30),
+            known: Duration::from_secs(15),
+            unknown: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Everything a stage depends on; tests replace parts.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Time limits.
+    pub budget: Budget,
+    /// Where services are.
+    pub endpoints: Endpoints,
+    /// Our addresses.
+    pub addresses: fn() -> Vec<IpAddr>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Surroundings {
+            budget: Budget::default(),
+            endpoints: Endpoints::default(),
+            addresses: net::addresses,
+        }
+    }
+}
+
+/// How one source answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// Provider on whose behalf it was asked.
+    pub provider: &'static str,
+    /// The source, for people.
+    pub source: String,
+    /// What came of it.
+    pub result: String,
+    /// Whether it gave the data that is used.
+    pub used: bool,
+}
+
+/// Where data come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// From the provider, just now.
+    Fresh,
+    /// From the copy of an earlier boot, because the provider was silent.
+    Cached,
+}
+
+/// Data to apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Data {
+    /// What the source gave.
+    pub fetched: Fetched,
+    /// Fresh or kept.
+    pub origin: Origin,
+    /// Whether this instance was not seen before on this disk.
+    pub new_instance: bool,
+}
+
+/// What a stage found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Which providers were considered.
+    pub detection: Detection,
+    /// Which sources were asked.
+    pub attempts: Vec<Attempt>,
+    /// What they gave; `None` when nothing did.
+    pub data: Option<Data>,
+    /// What the operator should know. No secrets.
+    pub warnings: Vec<String>,
+}
+
+impl Outcome {
+    fn new(detection: Detection) -> Outcome {
+        let warnings = detection.warnings.clone();
+        Outcome { detection, attempts: Vec::new(), data: None, warnings }
+    }
+
+    /// Whether the provider is known and yet nobody answered: worth another
+    /// try later. Without a known provider there is nothing to configure.
+    pub fn is_silent(&self) -> bool {
+        let fresh = self.data.as_ref().is_some_and(|d| d.origin == Origin::Fresh);
+        !fresh && self.detection.is_known()
+    }
+
+    fn note(&mut self, candidate: &Candidate, source: String, result: String, used: bool) {
+        self.attempts.push(Attempt { provider: candidate.provider, source, result, used });
+    }
+}
+
+/// The early stage: disks only, no waiting.
+///
+/// # Errors
+/// Only when `root` cannot be used at all; sources that fail are attempts.
+pub fn local(root: &Root) -> Result<Outcome> {
+    let (scene, detection) = look(root.path(), &Surroundings::default());
+    let mut outcome = Outcome::new(detection);
+    if let Some(found) = local_data(&scene, &mut outcome) {
+        accept(root, &scene.evidence, found, &mut outcome);
+    }
+    Ok(outcome)
+}
+
+/// The later stage: everything, within the budget; else the copy of an earlier
+/// boot of the same machine.
+///
+/// # Errors
+/// The HTTP client cannot be set up; sources that fail are attempts.
+pub async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Result<Outcome> {
+    let mut wake = http.wake();
+    let limit = Instant::now() + surroundings.budget.online;
+    let (scene, mut outcome) = loop {
+        let (scene, detection) = look(root.path(), surroundings);
+        let mut outcome = Outcome::new(detection);
+        if let Some(found) = local_data(&scene, &mut outcome) {
+            accept(root, &scene.evidence, found, &mut outcome);
+            return Ok(outcome);
+        }
+        // Leases, addresses and drives all arrive as kernel events.
+        let online = net::is_online(&(surroundings.addresses)());
+        if online || timeout_at(limit, wake.changed()).await.is_err() {
+            if !online {
+                outcome.warnings.push("no network address in time".into());
+            }
+            break (scene, outcome);
+        }
+    };
+    let budget = if outcome.detection.is_known() {
+        surroundings.budget.known
+    } else {
+        surroundings.budget.unknown
+    };
+    if let Some(found) = rivals::ask(&scene, http, Instant::now() + budget, &mut outcome).await {
+        accept(root, &scene.evidence, found, &mut outcome);
+        return Ok(outcome);
+    }
+    recall(root, &scene.evidence, &mut outcome);
+    Ok(outcome)
+}
+
+fn look(root: &Path, surroundings: &Surroundings) -> (Scene, Detection) {
+    let (evidence, detection) = detect::run(root);
+    let endpoints = surroundings.endpoints.clone();
+    (Scene { root: root.to_owned(), evidence, endpoints }, detection)
+}
+
+/// The first local source, in order, that has data.
+fn local_data(scene: &Scene, outcome: &mut Outcome) -> Option<Found> {
+    for candidate in outcome.detection.candidates.clone() {
+        for source in candidate.sources.iter().filter(|s| s.is_local()) {
+            match source.read(scene) {
+                Ok(Some(found)) => {
+                    outcome.note(&candidate, source.to_string(), "has data".into(), true);
+                    return Some(found);
+                }
+                Ok(None) if candidate.certainty == Certainty::Guess => {}
+                Ok(None) => {
+                    outcome.note(&candidate, source.to_string(), "not there".into(), false);
+                }
+                Err(e) => outcome.note(&candidate, source.to_string(), e.chain(), false),
+            }
+        }
+    }
+    None
+}
+
+fn accept(root: &Root, evidence: &Evidence, found: Found, outcome: &mut Outcome) {
+    outcome.warnings.extend(found.warnings);
+    let new_instance = cache::is_new(root, &found.fetched, evidence);
+    // What cannot be kept can still be applied.
+    if let Err(e) = cache::store(root, &found.fetched, evidence) {
+        outcome.warnings.push(format!("no copy was kept: {}", e.chain()));
+    }
+    outcome.data = Some(Data { fetched: found.fetched, origin: Origin::Fresh, new_instance });
+}
+
+fn recall(root: &Root, evidence: &Evidence, outcome: &mut Outcome) {
+    match cache::load(root, evidence) {
+        Ok(Some(fetched)) => {
+            outcome.warnings.push(format!(
+                "no source answered: using the copy kept from {} at an earlier boot",
+                fetched.source
+            ));
+            outcome.data = Some(Data { fetched, origin: Origin::Cached, new_instance: false });
+        }
+        Ok(None) => {}
+        Err(e) => outcome.warnings.push(format!("the kept copy is unusable: {}", e.chain())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! HTTP client with one deadline.

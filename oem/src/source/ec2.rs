@@ -1,0 +1,169 @@
+//! EC2's instance metadata service (IMDS) version 2, else 1, and its clones.
+
+use super::document::{data, first_word, ipv4, ipv6, line, text};
+use super::{Found, Raw, Scene, keys};
+use crate::error::{Error, Result};
+use crate::http::Http;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Documents below `meta-data/`.
+const DOCUMENTS: [&str; 13] = [
+    "instance-id",
+    "instance-type",
+    "ami-id",
+    "hostname",
+    "local-hostname",
+    "public-hostname",
+    "local-ipv4",
+    "public-ipv4",
+    "ipv6",
+    "mac",
+    "placement/availability-zone",
+    "placement/region",
+    "public-keys/",
+];
+/// Kept as attributes, under their last name.
+const ATTRIBUTES: [&str; 7] = [
+    "instance-type",
+    "ami-id",
+    "local-hostname",
+    "public-hostname",
+    "mac",
+    "placement/availability-zone",
+    "placement/region",
+];
+/// Six hours, the longest allowed.
+const TOKEN_TTL: (&str, &str) = ("X-aws-ec2-metadata-token-ttl-seconds", "21600");
+const TOKEN: &str = "X-aws-ec2-metadata-token";
+/// Keys one index may list.
+const MAX_KEYS: usize = 64;
+
+/// One session with one endpoint.
+struct Session<'a> {
+    http: &'a Http,
+    base: String,
+    token: Option<String>,
+    deadline: Instant,
+}
+
+pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
+    let Some((base, token)) = first_to_answer(scene, http, deadline).await? else {
+        return Ok(None);
+    };
+    let mut session = Session { http, base, token, deadline };
+    let mut raw = Raw::new();
+    for name in DOCUMENTS {
+        let path = format!("meta-data/{name}");
+        raw.extend(session.get(&path).await?.map(|body| (path, body)));
+        // Anything else that lives at this address has no such document.
+        if name == "instance-id" && line(&raw, "meta-data/instance-id").is_none() {
+            return Ok(None);
+        }
+    }
+    for number in key_numbers(&raw) {
+        let path = format!("meta-data/public-keys/{number}/openssh-key");
+        raw.extend(session.get(&path).await?.map(|body| (path, body)));
+    }
+    raw.extend(session.get("user-data").await?.map(|body| ("user-data".to_owned(), body)));
+    Ok(Some(parse(&raw, &format!("{}/latest/", session.base))))
+}
+
+/// IPv4 and IPv6 race for the token: the first endpoint with a final answer is
+/// used. Its token is `None` where only version 1 is spoken.
+async fn first_to_answer(
+    scene: &Scene,
+    http: &Http,
+    deadline: Instant,
+) -> Result<Option<(String, Option<String>)>> {
+    let mut race = JoinSet::new();
+    for base in scene.endpoints.link_local.clone() {
+        let http = http.clone();
+        race.spawn(async move { token(&base, &http, deadline).await.map(|token| (base, token)) });
+    }
+    let mut failure = None;
+    while let Some(result) = race.join_next().await {
+        match result {
+            Ok(Ok(winner)) => return Ok(Some(winner)),
+            Ok(Err(error)) => failure = failure.or(Some(error)),
+            Err(_) => {}
+        }
+    }
+    failure.map_or(Ok(None), Err)
+}
+
+/// 404, 403, 405 and the like: version 1, or nothing at all.
+async fn token(base: &str, http: &Http, deadline: Instant) -> Result<Option<String>> {
+    let reply = http.put(&format!("{base}/latest/api/token"), &[TOKEN_TTL], deadline).await?;
+    let token = reply.found().and_then(|body| String::from_utf8(body).ok());
+    Ok(token.map(|t| t.trim().to_owned()).filter(|t| {
+        !t.is_empty() && t.len() <= 1024 && t.bytes().all(|b| b.is_ascii_graphic())
+    }))
+}
+
+impl Session<'_> {
+    /// The document at `latest/PATH`; a token that expired is renewed once.
+    async fn get(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
+        let url = format!("{}/latest/{path}", self.base);
+        for renewed in [false, true] {
+            let header = self.token.as_deref().map(|t| (TOKEN, t));
+            let reply = self.http.get(&url, header.as_slice(), self.deadline).await?;
+            if reply.status != 401 {
+                return Ok(reply.found());
+            }
+            if !renewed {
+                self.token = token(&self.base, self.http, self.deadline).await?;
+            }
+        }
+        Err(Error::environment(format!("{url} refuses our token"))
+            .hint("is the metadata service of this instance enabled?"))
+    }
+}
+
+/// Lines are `0=my-key`; what has no number is not an index.
+fn key_numbers(raw: &Raw) -> Vec<u32> {
+    let index = text(raw, "meta-data/public-keys/").unwrap_or_default();
+    index
+        .lines()
+        .filter_map(|l| l.trim().split_once('=')?.0.parse().ok())
+        .take(MAX_KEYS)
+        .collect()
+}
+
+/// Pure. Names are paths below `latest/`.
+pub(super) fn parse(raw: &Raw, source: &str) -> Found {
+    let mut found = Found::default();
+    let fetched = &mut found.fetched;
+    fetched.provider = "ec2".into();
+    fetched.source = source.into();
+    fetched.user_data = data(raw, "user-data");
+    let meta = |name: &str| format!("meta-data/{name}");
+    let metadata = &mut fetched.metadata;
+    metadata.provider = "ec2".into();
+    metadata.instance_id = line(raw, &meta("instance-id")).map(str::to_owned);
+    // Several domains make several names.
+    metadata.hostname = line(raw, &meta("hostname"))
+        .or_else(|| line(raw, &meta("local-hostname")))
+        .and_then(first_word);
+    for number in key_numbers(raw) {
+        let path = meta(&format!("public-keys/{number}/openssh-key"));
+        keys::merge(&mut metadata.ssh_keys, text(raw, &path).map(keys::lines).unwrap_or_default());
+    }
+    // Clones answer with the keys where the index belongs.
+    let index = text(raw, &meta("public-keys/")).unwrap_or_default();
+    keys::merge(&mut metadata.ssh_keys, keys::lines(index).into_iter().filter(|k| !is_index(k)).collect());
+    metadata.private_ipv4 = ipv4(raw, &meta("local-ipv4"));
+    metadata.public_ipv4 = ipv4(raw, &meta("public-ipv4"));
+    metadata.public_ipv6 = ipv6(raw, &meta("ipv6"));
+    for name in ATTRIBUTES {
+        let short = name.rsplit('/').next().unwrap_or(name);
+        let value = line(raw, &meta(name)).map(|v| (short.to_owned(), v.to_owned()));
+        metadata.attributes.extend(value);
+    }
+    found
+}
+
+/// A key's name may look like a key: `0=ssh-rsa mine`.
+fn is_index(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+}

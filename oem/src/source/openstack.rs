@@ -1,0 +1,103 @@
+//! OpenStack: `meta_data.json`, `user_data`, `vendor_data.json` and
+//! `network_data.json`, the same from its service and from a config drive.
+
+use super::document::{data, ipv4, line, scalar, text};
+use super::{Found, Raw, Scene, keys};
+use crate::error::Result;
+use crate::http::{Http, Reply};
+use serde_json::Value;
+use std::net::Ipv4Addr;
+use tokio::time::Instant;
+
+/// Documents of one version directory.
+pub(super) const DOCUMENTS: [&str; 4] =
+    ["meta_data.json", "user_data", "vendor_data.json", "network_data.json"];
+/// What only the EC2 half of the service knows.
+const EC2_DOCUMENTS: [&str; 3] = ["local-ipv4", "public-ipv4", "instance-type"];
+
+pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
+    let Some(base) = scene.endpoints.link_local.first() else { return Ok(None) };
+    let mut raw = Raw::new();
+    for name in DOCUMENTS {
+        let reply = http.get(&format!("{base}/openstack/latest/{name}"), &[], deadline).await?;
+        match reply.found() {
+            Some(body) => drop(raw.insert(name.into(), body)),
+            // EC2 and its other clones.
+            None if name == "meta_data.json" => return Ok(None),
+            None => {}
+        }
+    }
+    if !serde_json::from_slice::<Value>(&raw["meta_data.json"]).is_ok_and(|v| v.is_object()) {
+        return Ok(None);
+    }
+    for name in EC2_DOCUMENTS {
+        // Optional: some clouds turn this half off.
+        let reply = http.get(&format!("{base}/latest/meta-data/{name}"), &[], deadline).await;
+        raw.extend(reply.ok().and_then(Reply::found).map(|b| (name.into(), b)));
+    }
+    Ok(Some(parse(&raw, &format!("{base}/openstack/latest/"))))
+}
+
+/// Pure. Understands a drive's `ec2.json` (its `ec2/latest/meta-data.json`) too.
+pub(super) fn parse(raw: &Raw, source: &str) -> Found {
+    let mut found = Found::default();
+    let mut json = |name: &str| match text(raw, name).map(serde_json::from_str::<Value>) {
+        Some(Ok(value)) => value,
+        Some(Err(e)) => {
+            found.warnings.push(format!("{name} is left out: {e}"));
+            Value::Null
+        }
+        None => Value::Null,
+    };
+    let meta = json("meta_data.json");
+    let ec2 = json("ec2.json");
+    let vendor = json("vendor_data.json");
+    let network = json("network_data.json");
+    let fetched = &mut found.fetched;
+    fetched.provider = "openstack".into();
+    fetched.source = source.into();
+    fetched.user_data = data(raw, "user_data");
+    // Either the text itself or under cloud-init's name.
+    fetched.vendor_data = vendor
+        .as_str()
+        .or_else(|| vendor.get("cloud-init")?.as_str())
+        .filter(|t| !t.is_empty())
+        .map(|t| t.as_bytes().to_vec());
+    if vendor.is_array() || vendor.get("cloud-init").is_some_and(Value::is_array) {
+        found.warnings.push("vendor_data.json is left out: a list of parts".into());
+    }
+    let metadata = &mut fetched.metadata;
+    metadata.provider = "openstack".into();
+    metadata.instance_id = scalar(&meta, "uuid").or_else(|| scalar(&ec2, "instance-id"));
+    metadata.hostname = scalar(&meta, "hostname").or_else(|| scalar(&meta, "name"));
+    metadata.ssh_keys = meta.get("public_keys").map(keys::of).unwrap_or_default();
+    for entry in meta.get("keys").and_then(Value::as_array).into_iter().flatten() {
+        if entry.get("type").and_then(Value::as_str) == Some("ssh") {
+            let more = entry.get("data").map(keys::of).unwrap_or_default();
+            keys::merge(&mut metadata.ssh_keys, more);
+        }
+    }
+    let address = |name: &str| -> Option<Ipv4Addr> {
+        ipv4(raw, name).or_else(|| scalar(&ec2, name)?.parse().ok())
+    };
+    metadata.private_ipv4 = address("local-ipv4").or_else(|| fixed_address(&network));
+    metadata.public_ipv4 = address("public-ipv4");
+    for key in ["availability_zone", "launch_index", "name", "project_id"] {
+        metadata.attributes.extend(scalar(&meta, key).map(|v| (key.replace('_', "-"), v)));
+    }
+    if let Some(kind) = line(raw, "instance-type") {
+        metadata.attributes.insert("instance-type".into(), kind.into());
+    }
+    if let Some(network) = text(raw, "network_data.json") {
+        metadata.attributes.insert("network-data".into(), network.into());
+    }
+    found
+}
+
+/// The first address the network description fixes.
+fn fixed_address(network: &Value) -> Option<Ipv4Addr> {
+    let networks = network.get("networks")?.as_array()?;
+    networks.iter().find_map(|n| {
+        (n.get("type")?.as_str()? == "ipv4").then(|| scalar(n, "ip_address")?.parse().ok())?
+    })
+}
