@@ -6,15 +6,19 @@
 //! | [`verity`] | dm-verity superblock and table line |
 //! | [`modules`] | index of kernel modules in the initramfs |
 //! | [`cmdline`] | kernel command line |
-//! | `slots` | which partitions hold the /usr a root hash names |
-//! | `fstype` | what is on the root partition |
-//! | `boot` | the initramfs steps, from early mounts to switch root |
-//! | `container` | PID 1 of a container |
+//! | [`slots`] | which partitions hold the /usr a root hash names |
+//! | [`fstype`] | what is on the root partition |
+//! | [`boot`] | the initramfs steps, from early mounts to switch root |
+//! | [`container`] | PID 1 of a container |
 //!
 //! The parsers are pure functions over bytes or text. Unsafe code is in `sys` alone.
-#![deny(unsafe_code)]
 
+pub mod boot;
 pub mod cmdline;
+pub mod container;
+pub mod fstype;
 pub mod gpt;
 pub mod modules;
+pub mod slots;
+mod sys;
 pub mod verity;

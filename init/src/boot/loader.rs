@@ -1,0 +1,172 @@
+//! Loads kernel modules in the background, each once, in the order they need.
+//!
+//! In threads, because the kernel makes the loader of a disk driver wait until the driver has looked at its ports.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use nix::errno::Errno;
+use nix::kmod::{ModuleInitFlags, finit_module};
+
+use super::log;
+use crate::cmdline::Cmdline;
+use crate::modules::{DIRECTORY, INDEX, Index};
+
+/// As many as there are slow drivers in one machine, more or less.
+const THREADS: usize = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Loading,
+    Done,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    queue: VecDeque<String>,
+    requested: HashSet<String>,
+    states: HashMap<String, State>,
+    /// Requests that a thread has finished with, loaded or not.
+    finished: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    index: Index,
+    cmdline: Cmdline,
+    blacklist: HashSet<String>,
+    work: Mutex<Work>,
+    changed: Condvar,
+}
+
+/// The modules of this initramfs.
+#[derive(Debug, Clone)]
+pub struct Loader {
+    shared: Arc<Shared>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        // A panic in a thread reboots the machine (see `failure`): a poisoned lock is never seen for long.
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, work: MutexGuard<'a, Work>) -> MutexGuard<'a, Work> {
+        self.changed
+            .wait(work)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        let mut work = self.lock();
+        loop {
+            let Some(name) = work.queue.pop_front() else {
+                work = self.wait(work);
+                continue;
+            };
+            for module in self.index.load_order(&name) {
+                while work.states.get(module) == Some(&State::Loading) {
+                    work = self.wait(work);
+                }
+                if work.states.contains_key(module) {
+                    continue;
+                }
+                work.states.insert(module.into(), State::Loading);
+                drop(work);
+                if let Err(error) = load(module, &self.cmdline) {
+                    log::warning(&format!("module {module}: {error}"));
+                }
+                work = self.lock();
+                work.states.insert(module.into(), State::Done);
+                self.changed.notify_all();
+            }
+            work.finished.insert(name);
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// Loads one module file. A module that is there already is fine.
+fn load(module: &str, cmdline: &Cmdline) -> Result<(), String> {
+    let path = format!("{DIRECTORY}/{module}.ko");
+    let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
+    let parameters = CString::new(cmdline.module_parameters(module)).unwrap_or_default();
+    match finit_module(&file, &parameters, ModuleInitFlags::empty()) {
+        // No such device is how a driver says that its hardware is not here.
+        Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Loads what the kernel asks for by itself, as `modprobe -q -- ALIAS` would (crypto algorithms, for the most part).
+pub fn modprobe(alias: &str) -> Result<(), String> {
+    let index = fs::read_to_string(INDEX).map_err(|error| format!("{INDEX}: {error}"))?;
+    let index = Index::decode(&index).map_err(|error| error.to_string())?;
+    let cmdline = Cmdline::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
+    let blacklist: HashSet<String> = cmdline.blacklist().collect();
+    let found: Vec<&str> = index
+        .find(alias)
+        .into_iter()
+        .filter(|name| !blacklist.contains(*name))
+        .collect();
+    if found.is_empty() {
+        return Err(format!("no module for {alias}"));
+    }
+    found
+        .iter()
+        .flat_map(|name| index.load_order(name))
+        .try_for_each(|module| load(module, &cmdline))
+}
+
+impl Loader {
+    /// Starts the threads.
+    pub fn start(index: Index, cmdline: Cmdline) -> Self {
+        let blacklist = cmdline.blacklist().collect();
+        let shared = Arc::new(Shared {
+            index,
+            cmdline,
+            blacklist,
+            work: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        for _ in 0..THREADS {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.run());
+        }
+        Self { shared }
+    }
+
+    /// Asks for a module by name. Unknown ones are taken to be built into the kernel.
+    pub fn request(&self, name: &str) {
+        if !self.shared.index.has(name) || self.shared.blacklist.contains(name) {
+            return;
+        }
+        let mut work = self.shared.lock();
+        if work.requested.insert(name.into()) {
+            work.queue.push_back(name.into());
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Asks for all modules a device needs.
+    pub fn request_for(&self, modalias: &str) {
+        for name in self.shared.index.find(modalias) {
+            self.request(name);
+        }
+    }
+
+    /// Asks for modules and waits until each is loaded or has failed.
+    pub fn require(&self, names: &[&str]) {
+        names.iter().for_each(|name| self.request(name));
+        let mut work = self.shared.lock();
+        while names
+            .iter()
+            .any(|name| work.requested.contains(*name) && !work.finished.contains(*name))
+        {
+            work = self.shared.wait(work);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Finds the disk of `usrhash=`: asks for the modules of all devices, then follows the kernel's events.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::disk::{self, Disk};
+use super::failure::{Failure, OrFail};
+use super::loader::Loader;
+use super::log;
+use super::uevent::{Listener, Next, Uevent};
+use crate::cmdline::RootHash;
+use crate::gpt::{Copy, Guid};
+use crate::slots::{self, Missing, Slot};
+
+/// When the table is good and the kernel still has no partitions, how long it may take before we add them.
+const KERNEL_SCAN: Duration = Duration::from_secs(3);
+
+/// The disk and the slot to boot from.
+#[derive(Debug)]
+pub struct Found {
+    /// The disk.
+    pub disk: Disk,
+    /// Number of the data partition.
+    pub usr: u32,
+    /// Number of the hash partition.
+    pub verity: u32,
+}
+
+/// Asks for the modules of every device there is.
+pub fn coldplug(loader: &Loader) {
+    let read = |path: &std::path::Path| fs::read_to_string(path).unwrap_or_default();
+    loader.request_for(read("/sys/devices/system/cpu/modalias".as_ref()).trim());
+    for bus in fs::read_dir("/sys/bus").into_iter().flatten().flatten() {
+        for device in fs::read_dir(bus.path().join("devices"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let modalias = read(&device.path().join("modalias"));
+            if !modalias.is_empty() {
+                loader.request_for(modalias.trim());
+            }
+        }
+    }
+}
+
+struct Search<'a> {
+    hash: RootHash,
+    /// Only a disk with this partition counts (`root=PARTUUID=`).
+    root: Option<Guid>,
+    loader: &'a Loader,
+    disks: BTreeMap<String, Disk>,
+}
+
+impl Search<'_> {
+    fn look_at(&mut self, name: &str) {
+        if let Some(disk) = Disk::open(name) {
+            self.disks.insert(name.into(), disk);
+        } else {
+            self.disks.remove(name);
+        }
+    }
+
+    fn look_at_all(&mut self) {
+        disk::names().iter().for_each(|name| self.look_at(name));
+    }
+
+    fn handle(&mut self, event: &Uevent) {
+        if let Some(modalias) = event.get("MODALIAS") {
+            self.loader.request_for(modalias);
+        }
+        let (Some("block"), Some(kind), Some(name)) = (
+            event.get("SUBSYSTEM"),
+            event.get("DEVTYPE"),
+            event.get("DEVNAME"),
+        ) else {
+            return;
+        };
+        match (event.get("ACTION"), kind) {
+            (Some("remove"), "disk") => {
+                self.disks.remove(name);
+            }
+            (Some("add" | "change"), "disk") if disk::names().iter().any(|known| known == name) => {
+                self.look_at(name)
+            }
+            _ => {}
+        }
+    }
+
+    fn candidates(&self) -> Vec<&Disk> {
+        self.disks
+            .values()
+            .filter(|disk| {
+                self.root
+                    .is_none_or(|root| disk.table.by_guid(root).is_some())
+            })
+            .collect()
+    }
+
+    fn slot(&self) -> Result<Slot, Missing> {
+        slots::find(
+            self.candidates().into_iter().map(|disk| &disk.table),
+            self.hash,
+        )
+    }
+
+    fn take(mut self, slot: Slot) -> Option<Found> {
+        let name = self.candidates().get(slot.disk)?.name.clone();
+        let disk = self.disks.remove(&name)?;
+        Some(Found {
+            disk,
+            usr: slot.usr,
+            verity: slot.verity,
+        })
+    }
+
+    fn failure(&self, missing: &Missing, waited: Duration) -> Failure {
+        let candidates = self.candidates();
+        let name = |at: usize| candidates.get(at).map_or("?", |disk| disk.name.as_str());
+        let seen: Vec<&str> = self.disks.keys().map(String::as_str).collect();
+        match missing {
+            Missing::Nowhere { usr } if seen.is_empty() => Failure::new(
+                format!(
+                    "no disk with a partition table appeared in {} s (looking for PARTUUID {usr})",
+                    waited.as_secs()
+                ),
+                "attach the disk, or use a controller whose driver is in the initrd",
+            ),
+            Missing::Nowhere { usr } => Failure::new(
+                format!(
+                    "no usr partition {usr} on {} after {} s",
+                    seen.join(", "),
+                    waited.as_secs()
+                ),
+                "the kernel and /usr do not belong together: boot the other slot or write the image again",
+            ),
+            Missing::NoVerity { disk, verity } => Failure::new(
+                format!(
+                    "{} has the usr partition but not usr-verity {verity}",
+                    name(*disk)
+                ),
+                "boot the other slot or write the image again",
+            ),
+            Missing::TwoDisks(a, b) => Failure::new(
+                format!(
+                    "both {} and {} hold the /usr of usrhash=",
+                    name(*a),
+                    name(*b)
+                ),
+                "detach the copy, or name the right disk's root partition with root=PARTUUID=",
+            ),
+        }
+    }
+}
+
+/// Waits for the disk that holds the slot of `hash`, at most `limit`.
+pub fn find(
+    listener: &Listener,
+    loader: &Loader,
+    hash: RootHash,
+    root: Option<Guid>,
+    limit: Duration,
+) -> Result<Found, Failure> {
+    let began = Instant::now();
+    let mut search = Search {
+        hash,
+        root,
+        loader,
+        disks: BTreeMap::new(),
+    };
+    search.look_at_all();
+    let mut complete_since = None;
+    loop {
+        let waited = began.elapsed();
+        let mut patience = limit.saturating_sub(waited);
+        match search.slot() {
+            Ok(slot) => {
+                let disk = search.candidates()[slot.disk];
+                let known = [slot.usr, slot.verity]
+                    .iter()
+                    .all(|number| disk.partition_path(*number).is_some());
+                let since = complete_since.get_or_insert_with(Instant::now).elapsed();
+                if !known && (disk.copy == Copy::Backup || since >= KERNEL_SCAN) {
+                    disk.announce_partitions()?;
+                } else if !known {
+                    patience = patience.min(KERNEL_SCAN - since);
+                }
+                if [slot.usr, slot.verity]
+                    .iter()
+                    .all(|number| disk.partition_path(*number).is_some())
+                {
+                    if slot.repeated {
+                        log::warning(&format!(
+                            "{} holds this /usr twice; using the first",
+                            disk.name
+                        ));
+                    }
+                    return search
+                        .take(slot)
+                        .ok_or_else(|| Failure::new("the disk went away", "attach it again"));
+                }
+            }
+            Err(missing @ Missing::TwoDisks(..)) => return Err(search.failure(&missing, waited)),
+            Err(missing) if waited >= limit => return Err(search.failure(&missing, waited)),
+            Err(_) => {}
+        }
+        if waited >= limit {
+            return Err(Failure::new(
+                format!(
+                    "the kernel shows no partitions of our disk after {} s",
+                    waited.as_secs()
+                ),
+                "boot the other slot or write the image again",
+            ));
+        }
+        match listener
+            .next(patience)
+            .or_fail("device events", "build the image again")?
+        {
+            Next::Event(event) => search.handle(&event),
+            Next::Lost => {
+                coldplug(loader);
+                search.look_at_all();
+            }
+            Next::Quiet => {}
+        }
+    }
+}

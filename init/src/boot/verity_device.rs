@@ -1,0 +1,214 @@
+//! Sets up the dm-verity device of `/usr` by ioctl, with no program and no library.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, symlink};
+
+use nix::errno::Errno;
+
+use super::disk::Disk;
+use super::failure::{Failure, OrFail};
+use crate::cmdline::RootHash;
+use crate::sys::{DM_HEADER, dm_ioctl};
+use crate::verity::{SUPERBLOCK_SIZE, Superblock};
+
+/// Where the device is to be found.
+pub const PATH: &str = "/dev/mapper/usr";
+
+const CONTROL: &str = "/dev/mapper/control";
+const BROKEN_SLOT: &str = "boot the other slot, then update again or write the image again";
+const BROKEN_INITRD: &str = "build the image again; its initrd or kernel is not complete";
+
+// Commands and flags of linux/dm-ioctl.h.
+const DM_VERSION: u8 = 0;
+const DM_DEV_CREATE: u8 = 3;
+const DM_DEV_REMOVE: u8 = 4;
+const DM_DEV_SUSPEND: u8 = 6;
+const DM_TABLE_LOAD: u8 = 9;
+const DM_TABLE_STATUS: u8 = 12;
+const DM_READONLY_FLAG: u32 = 1;
+
+/// One request: a `struct dm_ioctl`, then data.
+struct Request(Vec<u8>);
+
+impl Request {
+    /// A request for the device `name`; `room` bytes follow the header.
+    fn new(name: &str, room: usize) -> Self {
+        let mut bytes = vec![0; DM_HEADER + room];
+        bytes[0..4].copy_from_slice(&4u32.to_ne_bytes());
+        bytes[16..20].copy_from_slice(&(DM_HEADER as u32).to_ne_bytes());
+        bytes[48..48 + name.len()].copy_from_slice(name.as_bytes());
+        Self(bytes)
+    }
+
+    fn uuid(mut self, uuid: &str) -> Self {
+        self.0[176..176 + uuid.len()].copy_from_slice(uuid.as_bytes());
+        self
+    }
+
+    fn flags(mut self, flags: u32) -> Self {
+        self.0[28..32].copy_from_slice(&flags.to_ne_bytes());
+        self
+    }
+
+    /// One target that covers `sectors` sectors.
+    fn target(name: &str, kind: &str, sectors: u64, parameters: &str) -> Self {
+        // struct dm_target_spec (40 bytes), the parameters, a zero byte, padding to 8.
+        let mut request = Self::new(name, (40 + parameters.len() + 1).next_multiple_of(8))
+            .flags(DM_READONLY_FLAG);
+        request.0[20..24].copy_from_slice(&1u32.to_ne_bytes());
+        let spec = &mut request.0[DM_HEADER..];
+        spec[8..16].copy_from_slice(&sectors.to_ne_bytes());
+        spec[24..24 + kind.len()].copy_from_slice(kind.as_bytes());
+        spec[40..40 + parameters.len()].copy_from_slice(parameters.as_bytes());
+        request
+    }
+
+    fn send(&mut self, control: &File, command: u8) -> nix::Result<()> {
+        dm_ioctl(control, command, &mut self.0)
+    }
+
+    /// Device number of the answer: major and minor in the kernel's "huge" encoding.
+    fn device(&self) -> (u64, u64) {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&self.0[40..48]);
+        let device = u64::from_ne_bytes(bytes);
+        (
+            (device >> 8) & 0xfff,
+            (device & 0xff) | ((device >> 12) & 0xf_ff00),
+        )
+    }
+
+    /// Text after the first target of an answer to a status request.
+    fn status(&self) -> String {
+        // The kernel puts the data where we said: right behind the header.
+        let text = self.0.get(DM_HEADER + 40..).unwrap_or_default();
+        let end = text
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(text.len());
+        String::from_utf8_lossy(&text[..end]).into_owned()
+    }
+}
+
+/// Makes [`PATH`] out of the two partitions, checks that the kernel calls it valid, and reads its first block.
+pub fn open(
+    disk: &Disk,
+    usr: u32,
+    verity: u32,
+    hash: RootHash,
+    options: &[&'static str],
+) -> Result<(), Failure> {
+    let what = format!("verity on {} partitions {usr} and {verity}", disk.name);
+    let superblock = disk
+        .partition_path(verity)
+        .ok_or(Errno::ENOENT)
+        .map_err(std::io::Error::from)
+        .and_then(|path| {
+            let mut bytes = [0; SUPERBLOCK_SIZE];
+            File::open(path)?.read_exact(&mut bytes)?;
+            Ok(bytes)
+        })
+        .or_fail(&what, BROKEN_SLOT)?;
+    let superblock = Superblock::decode(&superblock).or_fail(&what, BROKEN_SLOT)?;
+
+    let control = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(CONTROL)
+        .or_fail(CONTROL, BROKEN_INITRD)?;
+    Request::new("", 0)
+        .send(&control, DM_VERSION)
+        .or_fail("device-mapper", BROKEN_INITRD)?;
+    // The form veritysetup uses: systemd and udev then know what the device is.
+    let uuid = format!(
+        "CRYPT-VERITY-{}-usr",
+        superblock.uuid.to_string().replace('-', "")
+    );
+    let mut create = Request::new("usr", 0).uuid(&uuid);
+    create
+        .send(&control, DM_DEV_CREATE)
+        .or_fail(&what, BROKEN_INITRD)?;
+    let (_, minor) = create.device();
+    let (data, tree) = (disk.partition_device(usr)?, disk.partition_device(verity)?);
+    let ready = load(&control, &superblock, &data, &tree, hash, options)
+        .and_then(|()| activate(&control, minor));
+    if let Err(error) = ready {
+        // What is left of it would only confuse whoever looks at the machine.
+        let _ = Request::new("usr", 0).send(&control, DM_DEV_REMOVE);
+        return Err(error).or_fail(&what, BROKEN_SLOT);
+    }
+    Ok(())
+}
+
+fn load(
+    control: &File,
+    superblock: &Superblock,
+    data: &str,
+    tree: &str,
+    hash: RootHash,
+    options: &[&'static str],
+) -> Result<(), String> {
+    let mut options = options.to_vec();
+    if !options
+        .iter()
+        .any(|option| option.ends_with("_on_corruption"))
+    {
+        options.push("restart_on_corruption");
+    }
+    // Kernels before 6.12 do not know the second option and refuse the table.
+    for last in [Some("restart_on_error"), None] {
+        let options: Vec<&str> = options.iter().copied().chain(last).collect();
+        let parameters = superblock.table(data, tree, &hash.to_string(), &options);
+        match Request::target("usr", "verity", superblock.data_sectors(), &parameters)
+            .send(control, DM_TABLE_LOAD)
+        {
+            Ok(()) => return Ok(()),
+            Err(Errno::EINVAL) if last.is_some() => {}
+            Err(error) => return Err(format!("loading the table \"{parameters}\": {error}")),
+        }
+    }
+    Ok(())
+}
+
+fn activate(control: &File, minor: u64) -> Result<(), String> {
+    let text = |error: Errno| error.to_string();
+    Request::new("usr", 0)
+        .flags(DM_READONLY_FLAG)
+        .send(control, DM_DEV_SUSPEND)
+        .map_err(text)?;
+    let node = format!("/dev/dm-{minor}");
+    let mut first = [0; 4096];
+    // Read before the status is asked for: only then has the kernel checked anything.
+    let read = File::open(&node).and_then(|file| file.read_exact_at(&mut first, 0));
+    let mut status = Request::new("usr", 4096);
+    status.send(control, DM_TABLE_STATUS).map_err(text)?;
+    let status = status.status();
+    if status.trim() != "V" {
+        return Err(format!(
+            "the data does not match usrhash= (status {:?})",
+            status.trim()
+        ));
+    }
+    read.map_err(|error| format!("reading {node}: {error}"))?;
+    let _ = fs::remove_file(PATH);
+    symlink(format!("../dm-{minor}"), PATH).map_err(|error| format!("{PATH}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_the_kernels_layout() {
+        let request = Request::target("usr", "verity", 8000, "1 2").flags(1);
+        assert_eq!(request.0.len(), 312 + 48);
+        assert_eq!(request.0[48..52], *b"usr\0");
+        assert_eq!(request.0[312 + 8..312 + 16], 8000u64.to_ne_bytes());
+        assert_eq!(request.0[312 + 24..312 + 31], *b"verity\0");
+        assert_eq!(request.status(), "1 2");
+        let mut request = Request::new("usr", 0);
+        request.0[40..48].copy_from_slice(&((254u64 << 8) | 3).to_ne_bytes());
+        assert_eq!(request.device(), (254, 3));
+    }
+}
