@@ -4,7 +4,7 @@
 //! (`rd.timeout=`, seconds). Every failure ends in [`failure::give_up`].
 
 mod disk;
-pub mod failure;
+mod failure;
 mod loader;
 mod log;
 mod mounts;
