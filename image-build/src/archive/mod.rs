@@ -17,7 +17,8 @@ mod transport;
 pub mod trust;
 
 use std::cell::OnceCell;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufReader, Seek, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::try_join_all;
@@ -215,14 +216,10 @@ impl Archive {
             ))
             .hint("check the architecture's name")
         })?;
-        let read = |path| -> Result<Vec<u8>> {
-            std::fs::read(path).environment(|| format!("reading {name} from the cache"))
-        };
-        if let Some(file) = self.cache.get("index", &index.sha256) {
-            let xz = read(file)?;
-            if hex(&Sha256::digest(&xz)) == index.sha256 {
-                return packages::decompress(&name, &xz);
-            }
+        let key = format!("{}-{}", index.sha256, packages::CONDENSED);
+        if let Some(file) = self.cache.get("index", &key) {
+            return std::fs::read_to_string(file)
+                .environment(|| format!("reading {name} from the cache"));
         }
         let url = |path: &str| {
             self.mirrors
@@ -240,16 +237,18 @@ impl Archive {
         let step = self.progress.step(format!("list {suite}"), index.size);
         let mut last = String::new();
         for place in places {
-            let mut draft = self.cache.draft("index", &index.sha256)?;
-            match self
-                .transport
-                .download(&place, expected, draft.file(), &|n| step.add(n))
-                .await
-            {
+            let mut draft = self.cache.draft("index", &key)?;
+            let on_bytes = |n| step.add(n);
+            let fetched = self.transport.download(&place, expected, draft.file(), &on_bytes);
+            match fetched.await {
                 Ok(()) => {
-                    let file = draft.keep()?;
+                    let text = packages::condense(&decompressed(&name, draft.file())?);
+                    self.cache.put("index", &key, |f| {
+                        f.write_all(text.as_bytes())
+                            .map_err(|e| full_disk(e, self.cache.root()))
+                    })?;
                     step.done(&format!("{:.1} MB", index.size as f64 / 1e6));
-                    return packages::decompress(&name, &read(file)?);
+                    return Ok(text);
                 }
                 Err(Failure::Missing) => last = place,
                 Err(failure) => return Err(failure.into_error(&name, &place)),
@@ -257,6 +256,11 @@ impl Archive {
         }
         Err(Failure::Missing.into_error(&name, &last))
     }
+}
+
+fn decompressed(name: &str, file: &mut File) -> Result<String> {
+    file.rewind().environment(|| format!("reading {name}"))?;
+    packages::decompress(name, BufReader::new(file))
 }
 
 #[cfg(test)]

@@ -49,8 +49,10 @@ pub struct Trust {
 /// What a check of one signature found.
 enum Outcome {
     Good,
-    UnknownKey,
-    Bad(String),
+    /// It proves nothing: unknown, expired, weak.
+    Unusable(String),
+    /// By a known key, but over another text.
+    Forged(String),
 }
 
 impl Trust {
@@ -73,7 +75,7 @@ impl Trust {
 
     /// Checks an inline-signed text and returns what was signed: unescaped, with
     /// `\n` line ends. At least one signature must be good and none by a known
-    /// key may be bad. `now` is in seconds since the epoch.
+    /// key may be over another text. `now` is in seconds since the epoch.
     pub fn verify(&self, name: &str, signed: &str, now: i64) -> Result<String> {
         let (message, _) =
             CleartextSignedMessage::from_string(signed).map_err(|e| not_signed(name).because(e))?;
@@ -83,14 +85,8 @@ impl Trust {
         for signature in message.signatures() {
             match self.check(signature, &text, now) {
                 Outcome::Good => good = true,
-                Outcome::UnknownKey => {
-                    let id = signature.issuer_key_id().first().map(|id| id.to_string());
-                    reasons.push(format!(
-                        "key {} is not trusted",
-                        id.as_deref().unwrap_or("(unnamed)")
-                    ));
-                }
-                Outcome::Bad(reason) => {
+                Outcome::Unusable(reason) => reasons.push(reason),
+                Outcome::Forged(reason) => {
                     good = false;
                     reasons = vec![reason];
                     break;
@@ -124,7 +120,7 @@ impl Trust {
                     continue;
                 }
                 if let Err(e) = sub.verify_bindings(primary) {
-                    return Outcome::Bad(format!(
+                    return Outcome::Unusable(format!(
                         "subkey {} is not bound: {e}",
                         sub.key.legacy_key_id()
                     ));
@@ -144,7 +140,11 @@ impl Trust {
                 );
             }
         }
-        Outcome::UnknownKey
+        let id = signature.issuer_key_id().first().map(|id| id.to_string());
+        Outcome::Unusable(format!(
+            "key {} is not trusted",
+            id.as_deref().unwrap_or("(unnamed)")
+        ))
     }
 }
 
@@ -187,38 +187,38 @@ fn judge(
         HashAlgorithm::Sha512,
     ];
     if !signature.hash_alg().is_some_and(|h| strong.contains(&h)) {
-        return Outcome::Bad(format!("the signature by {id} uses a weak hash"));
+        return Outcome::Unusable(format!("the signature by {id} uses a weak hash"));
     }
     if !matches!(
         signature.typ(),
         Some(SignatureType::Binary | SignatureType::Text)
     ) {
-        return Outcome::Bad(format!("the signature by {id} is not one over a document"));
+        return Outcome::Unusable(format!("the signature by {id} is not one over a document"));
     }
     if signature.verify(key, text.as_bytes()).is_err() {
-        return Outcome::Bad(format!("the signature by {id} does not match the text"));
+        return Outcome::Forged(format!("the signature by {id} does not match the text"));
     }
     let Some(made) = signature.created().map(seconds) else {
-        return Outcome::Bad(format!("the signature by {id} has no date"));
+        return Outcome::Unusable(format!("the signature by {id} has no date"));
     };
     if revoked {
-        return Outcome::Bad(format!("key {id} is revoked"));
+        return Outcome::Unusable(format!("key {id} is revoked"));
     }
     if made > now + CLOCK_SLACK {
-        return Outcome::Bad(format!(
+        return Outcome::Unusable(format!(
             "the signature by {id} is from the future ({})",
             date::format(made)
         ));
     }
     if let Some(end) = expiry.filter(|end| now >= *end) {
-        return Outcome::Bad(format!("key {id} expired on {}", date::format(end)));
+        return Outcome::Unusable(format!("key {id} expired on {}", date::format(end)));
     }
     let life = signature
         .signature_expiration_time()
         .map(|d| i64::from(d.as_secs()))
         .filter(|s| *s > 0);
     if let Some(end) = life.map(|l| made + l).filter(|end| now >= *end) {
-        return Outcome::Bad(format!(
+        return Outcome::Unusable(format!(
             "the signature by {id} expired on {}",
             date::format(end)
         ));
@@ -237,7 +237,7 @@ mod tests {
 
     /// A list of the real archive, from November 2026.
     fn real() -> String {
-        let xz = include_bytes!("testdata/trixie-security.InRelease.xz");
+        let xz = &include_bytes!("testdata/trixie-security.InRelease.xz")[..];
         super::super::packages::decompress("testdata", xz).unwrap()
     }
 

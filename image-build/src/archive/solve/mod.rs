@@ -6,15 +6,18 @@
 //! nothing but the input.
 
 mod explain;
+mod provider;
 mod universe;
 
-use resolvo::{Problem, Solver, UnsolvableOrCancelled};
+use resolvo::{Problem, SolvableId, Solver};
 
 use super::lock::{LockedPackage, Pocket};
 use super::packages::Package;
 use super::release::{is_sha256, suite_name};
 use crate::error::{Error, Result};
-use universe::Universe;
+use explain::{Wanted, explain};
+use provider::Provider;
+use universe::{Group, Universe};
 
 /// Changes when the same input may give another answer, so that remembered
 /// answers are not used.
@@ -81,21 +84,13 @@ pub(crate) fn solve(
     exclude: &[String],
 ) -> Result<Vec<LockedPackage>> {
     let universe = Universe::new(packages, architecture, exclude);
-    let mut requirements = Vec::with_capacity(requested.len());
+    let mut wanted = Vec::with_capacity(requested.len());
     for text in requested {
-        let request = Request::parse(text, suite)?;
-        requirements.push(universe.request(text, request, suite)?.into());
+        let packages = universe.request(text, Request::parse(text, suite)?, suite)?;
+        wanted.push(Wanted { text, packages });
     }
-    let mut solver = Solver::new(universe);
-    let problem = Problem::new().requirements(requirements);
-    let mut chosen = match solver.solve(problem) {
-        Ok(chosen) => chosen,
-        Err(UnsolvableOrCancelled::Unsolvable(conflict)) => {
-            return Err(explain::unsolvable(&solver, &conflict));
-        }
-        Err(UnsolvableOrCancelled::Cancelled(_)) => {
-            return Err(Error::environment("resolving packages was cancelled"));
-        }
+    let Some(mut chosen) = attempt(&universe, &wanted) else {
+        return Err(explain(&universe, &core(&universe, wanted)));
     };
     chosen.sort_by_key(|id| packages.get(id.into_raw() as usize).map(|p| p.name));
     chosen
@@ -103,6 +98,40 @@ pub(crate) fn solve(
         .filter_map(|id| packages.get(id.into_raw() as usize))
         .map(locked)
         .collect()
+}
+
+fn attempt(universe: &Universe<'_>, wanted: &[Wanted<'_>]) -> Option<Vec<SolvableId>> {
+    let provider = Provider::new(universe);
+    let requirement = |w: &Wanted<'_>| {
+        let name = w
+            .packages
+            .first()
+            .and_then(|i| universe.package(*i))
+            .map_or("", |p| p.name);
+        provider
+            .requirement(vec![Group {
+                name,
+                packages: w.packages.clone(),
+            }])
+            .into()
+    };
+    let requirements = wanted.iter().map(requirement).collect();
+    Solver::new(provider)
+        .solve(Problem::new().requirements(requirements))
+        .ok()
+}
+
+/// Leaves requests out while the rest is still unsatisfiable.
+fn core<'t>(universe: &Universe<'_>, mut wanted: Vec<Wanted<'t>>) -> Vec<Wanted<'t>> {
+    let mut at = 0;
+    while at < wanted.len() {
+        let left_out = wanted.remove(at);
+        if attempt(universe, &wanted).is_some() {
+            wanted.insert(at, left_out);
+            at += 1;
+        }
+    }
+    wanted
 }
 
 fn locked(p: &Package<'_>) -> Result<LockedPackage> {

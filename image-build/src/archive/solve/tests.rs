@@ -145,15 +145,39 @@ fn unknown_names_get_help() {
 
 #[test]
 fn explains_the_chain() {
-    let e = run_with("a 1; Depends: b\nb 1; Depends: c (>= 2)\nc 1", &["a"], &[]).unwrap_err();
-    insta::assert_snapshot!("missing", e.to_string());
-    let e = run_with(
-        "a 1; Depends: x\nb 1; Depends: y\nx 1; Conflicts: y\ny 1",
-        &["a", "b"],
-        &[],
-    )
-    .unwrap_err();
-    insta::assert_snapshot!("conflict", e.to_string());
-    let e = run_with("a 1; Depends: x\nx 1", &["a"], &["x"]).unwrap_err();
-    insta::assert_snapshot!("excluded", e.to_string());
+    let why = |world: &str, requested: &[&str], exclude: &[&str]| {
+        run_with(world, requested, exclude).unwrap_err().to_string()
+    };
+    let world = "a 1; Depends: b\nb 1; Depends: c (>= 2)\nc 1\nz 1";
+    insta::assert_snapshot!(why(world, &["z", "a"], &[]), @r"
+    `a` cannot be installed:
+      a 1 needs b
+      b 1 needs c (>= 2), but the archive has only c 1
+    ");
+    let world = "a 1; Depends: b | e\nb 1; Depends: nothing\ne 1; Depends: a, gone";
+    insta::assert_snapshot!(why(world, &["a"], &[]), @r"
+    `a` cannot be installed:
+      a 1 needs b | e
+      b 1 needs nothing, which the archive does not have
+    ");
+    let world = "a 1; Depends: x\nb 1; Depends: y (>= 1)\nx 1; Conflicts: y\ny 1\nz 1";
+    insta::assert_snapshot!(why(world, &["a", "b", "z"], &[]), @r"
+    `a` and `b` cannot be installed together:
+      a 1 needs x
+      b 1 needs y (>= 1)
+      x 1 conflicts with y (y 1)
+    ");
+    let world = "a 1; Depends: x (= 1)\nb 1; Depends: x (= 2)\nx 1\nx 2";
+    insta::assert_snapshot!(why(world, &["a", "b"], &[]), @r"
+    `a` and `b` cannot be installed together:
+      a 1 needs x (= 1)
+      b 1 needs x (= 2)
+      only one version of a package can be installed
+    ");
+    let world = "a 1; Depends: x\nx 1";
+    insta::assert_snapshot!(why(world, &["a"], &["x"]), @r"
+    `a` cannot be installed:
+      a 1 needs x
+      x 1 is excluded by the recipe
+    ");
 }

@@ -1,20 +1,9 @@
-//! All packages as the solver sees them: candidates by name, version sets.
-//!
-//! A version set is kept as the list of matching packages. A dependency becomes
-//! the union of the sets of its alternatives; an alternative's providers follow
-//! the package of that name. A conflict becomes a constraint on the other
-//! package's name that allows all but the conflicting packages.
+//! The packages of an archive and the relations between them.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Display;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 
 use debversion::Version;
-use resolvo::{
-    Candidates, Condition, ConditionId, ConditionalRequirement, Dependencies, DependencyProvider,
-    Interner, KnownDependencies, NameId, Requirement, SolvableId, SolverCache, StringId,
-    VersionSetId, VersionSetUnionId,
-};
 
 use super::super::packages::Package;
 use super::super::relation::{Atom, Op, clauses};
@@ -22,12 +11,12 @@ use super::super::release::suite_name;
 use super::Request;
 use crate::error::{Error, Result};
 
-/// Packages on one name that satisfy something.
-#[derive(Debug, Clone)]
-struct Set {
-    name: NameId,
-    matching: Vec<SolvableId>,
-    text: String,
+/// Packages of one name (several versions) that satisfy something, by their
+/// place in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group<'a> {
+    pub name: &'a str,
+    pub packages: Vec<u32>,
 }
 
 /// One `Provides` entry: the providing package and the provided version.
@@ -37,6 +26,7 @@ struct Provider<'a> {
     version: Option<&'a str>,
 }
 
+/// All candidates, by name and by what they provide.
 pub(super) struct Universe<'a> {
     packages: &'a [Package<'a>],
     architecture: &'a str,
@@ -44,13 +34,6 @@ pub(super) struct Universe<'a> {
     by_name: HashMap<&'a str, Vec<u32>>,
     provided: HashMap<&'a str, Vec<Provider<'a>>>,
     excluded: HashSet<&'a str>,
-    names: RefCell<(Vec<String>, HashMap<String, u32>)>,
-    sets: RefCell<Vec<Set>>,
-    unions: RefCell<Vec<Vec<VersionSetId>>>,
-}
-
-fn solvable(index: u32) -> SolvableId {
-    SolvableId::from_raw(index)
 }
 
 /// Rank of a provider when only a virtual name was asked for.
@@ -103,14 +86,12 @@ impl<'a> Universe<'a> {
             by_name,
             provided,
             excluded: exclude.iter().map(String::as_str).collect(),
-            names: RefCell::default(),
-            sets: RefCell::default(),
-            unions: RefCell::default(),
         }
     }
 
-    pub fn package(&self, id: SolvableId) -> Option<&'a Package<'a>> {
-        self.packages.get(id.into_raw() as usize)
+    /// The package at a place in the list.
+    pub fn package(&self, index: u32) -> Option<&'a Package<'a>> {
+        self.packages.get(index as usize)
     }
 
     fn version(&self, index: u32) -> Option<&Version> {
@@ -119,39 +100,8 @@ impl<'a> Universe<'a> {
             .as_ref()
     }
 
-    fn name(&self, name: &str) -> NameId {
-        let mut names = self.names.borrow_mut();
-        if let Some(id) = names.1.get(name) {
-            return NameId::from_raw(*id);
-        }
-        let id = u32::try_from(names.0.len()).unwrap_or(u32::MAX);
-        names.0.push(name.to_string());
-        names.1.insert(name.to_string(), id);
-        NameId::from_raw(id)
-    }
-
-    fn name_text(&self, id: NameId) -> String {
-        self.names
-            .borrow()
-            .0
-            .get(id.into_raw() as usize)
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    fn set(&self, name: &str, matching: Vec<u32>, text: String) -> VersionSetId {
-        let name = self.name(name);
-        let mut sets = self.sets.borrow_mut();
-        let id = VersionSetId(u32::try_from(sets.len()).unwrap_or(u32::MAX));
-        sets.push(Set {
-            name,
-            matching: matching.into_iter().map(solvable).collect(),
-            text,
-        });
-        id
-    }
-
-    fn of_name(&self, name: &str) -> &[u32] {
+    /// All packages of a name.
+    pub fn of_name(&self, name: &str) -> &[u32] {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
     }
 
@@ -174,7 +124,7 @@ impl<'a> Universe<'a> {
 
     /// Packages that provide the atom, grouped by their names in order. A versioned
     /// relation is satisfied by versioned provides only (Policy 7.5).
-    fn virtually(&self, atom: &Atom<'_>) -> Vec<(&'a str, Vec<u32>)> {
+    fn virtually(&self, atom: &Atom<'_>) -> Vec<Group<'a>> {
         let bound = match atom.version {
             None => None,
             Some((op, text)) => match text.parse::<Version>() {
@@ -182,7 +132,7 @@ impl<'a> Universe<'a> {
                 Err(_) => return Vec::new(),
             },
         };
-        let mut groups: Vec<(&str, Vec<u32>)> = Vec::new();
+        let mut groups: Vec<Group<'a>> = Vec::new();
         for provider in self.provided.get(atom.name).map_or(&[][..], Vec::as_slice) {
             let fits = match (&bound, provider.version) {
                 (None, _) => true,
@@ -198,9 +148,12 @@ impl<'a> Universe<'a> {
             else {
                 continue;
             };
-            match groups.iter_mut().find(|(name, _)| *name == package.name) {
-                Some((_, all)) => all.push(provider.package),
-                None => groups.push((package.name, vec![provider.package])),
+            match groups.iter_mut().find(|g| g.name == package.name) {
+                Some(group) => group.packages.push(provider.package),
+                None => groups.push(Group {
+                    name: package.name,
+                    packages: vec![provider.package],
+                }),
             }
         }
         groups
@@ -211,100 +164,50 @@ impl<'a> Universe<'a> {
             .is_some_and(|q| q != "any" && q != "native" && q != self.architecture)
     }
 
-    /// A clause of `Depends`: its alternatives in order, each with its providers.
-    fn requirement<'t>(&self, alternatives: impl Iterator<Item = Atom<'t>>) -> Requirement {
-        let mut union = Vec::new();
-        let mut first = None;
-        for atom in alternatives {
-            first.get_or_insert(atom);
-            if self.foreign(&atom) {
-                continue;
-            }
-            let real = self.real(&atom);
-            let providers = self.virtually(&atom);
-            let condition = atom
-                .text
-                .strip_prefix(atom.name)
-                .unwrap_or("")
-                .trim()
-                .to_string();
-            if !real.is_empty() {
-                union.push(self.set(atom.name, real, condition));
-            }
-            for (name, packages) in providers {
-                if name != atom.name {
-                    union.push(self.set(name, packages, format!("(as {})", atom.name)));
-                }
-            }
+    /// What satisfies a clause of `Depends`, best first: each alternative's own
+    /// package, then those that provide it.
+    pub fn alternatives<'t>(&self, clause: impl Iterator<Item = Atom<'t>>) -> Vec<Group<'a>> {
+        let mut groups = Vec::new();
+        for atom in clause.filter(|a| !self.foreign(a)) {
+            let packages = self.real(&atom);
+            let first = packages.first().and_then(|i| self.package(*i));
+            let own = first.map(|p| p.name);
+            groups.extend(own.map(|name| Group { name, packages }));
+            groups.extend(
+                self.virtually(&atom)
+                    .into_iter()
+                    .filter(|g| Some(g.name) != own),
+            );
         }
-        match (union.as_slice(), first) {
-            ([one], _) => Requirement::Single(*one),
-            // Nothing satisfies it: keep its text for the explanation.
-            ([], Some(atom)) => {
-                let condition = atom
-                    .text
-                    .strip_prefix(atom.name)
-                    .unwrap_or("")
-                    .trim()
-                    .to_string();
-                Requirement::Single(self.set(atom.name, Vec::new(), condition))
-            }
-            _ => {
-                let mut unions = self.unions.borrow_mut();
-                let id = VersionSetUnionId(u32::try_from(unions.len()).unwrap_or(u32::MAX));
-                unions.push(union);
-                Requirement::Union(id)
-            }
-        }
+        groups
     }
 
-    /// What `Conflicts` and `Breaks` forbid, as constraints on the others' names.
-    /// A package never conflicts with itself (Policy 7.4).
-    fn constraints(&self, package: &Package<'_>, out: &mut Vec<VersionSetId>) {
+    /// What `Conflicts` and `Breaks` forbid, with the relation's text. A package never
+    /// conflicts with itself (Policy 7.4).
+    pub fn forbidden<'p>(&self, package: &Package<'p>) -> Vec<(&'p str, Group<'a>)> {
+        let mut all = Vec::new();
         for field in [package.conflicts, package.breaks] {
-            for atom in clauses(field).flatten() {
-                if self.foreign(&atom) {
-                    continue;
-                }
-                let mut forbidden: BTreeMap<&str, HashSet<u32>> = BTreeMap::new();
-                if atom.name != package.name {
-                    forbidden
-                        .entry(atom.name)
-                        .or_default()
-                        .extend(self.real(&atom));
-                }
-                for (name, packages) in self.virtually(&atom) {
-                    if name != package.name {
-                        forbidden.entry(name).or_default().extend(packages);
-                    }
-                }
-                for (name, bad) in forbidden {
-                    if bad.is_empty() {
-                        continue;
-                    }
-                    let allowed = self
-                        .of_name(name)
-                        .iter()
-                        .copied()
-                        .filter(|i| !bad.contains(i))
-                        .collect();
-                    let condition = atom.text.strip_prefix(name).unwrap_or(atom.text).trim();
-                    out.push(
-                        self.set(
-                            name,
-                            allowed,
-                            format!("not {condition}")
-                                .trim_end_matches("not ")
-                                .to_string(),
-                        ),
-                    );
-                }
+            for atom in clauses(field).flatten().filter(|a| !self.foreign(a)) {
+                let groups = self.alternatives(std::iter::once(atom));
+                let others = groups.into_iter().filter(|g| g.name != package.name);
+                all.extend(others.map(|g| (atom.text, g)));
             }
         }
+        all
     }
 
-    /// The version set of something the user asked for.
-    pub fn request(&self, text: &str, request: Request<'_>, suite: &str) -> Result<VersionSetId> {
+    /// True if the recipe forbids the name.
+    pub fn is_excluded(&self, name: &str) -> bool {
+        self.excluded.contains(name)
+    }
+
+    /// Highest version first; equal ones in the archive's order.
+    pub fn newest_first(&self, packages: &mut [u32]) {
+        packages.sort_by(|a, b| self.version(*b).cmp(&self.version(*a)).then(a.cmp(b)));
+    }
+
+    /// Packages that meet what the user asked for; at least one.
+    pub fn request(&self, text: &str, request: Request<'_>, suite: &str) -> Result<Vec<u32>> {
         let all = self.of_name(request.name);
         if self.excluded.contains(request.name) {
             return Err(Error::input(format!(
@@ -320,12 +223,8 @@ impl<'a> Universe<'a> {
                 qualifier: None,
                 text: request.name,
             };
-            let providers: Vec<&str> = self
-                .virtually(&atom)
-                .into_iter()
-                .map(|(name, _)| name)
-                .take(8)
-                .collect();
+            let providers = self.virtually(&atom);
+            let providers: Vec<&str> = providers.iter().map(|g| g.name).take(8).collect();
             let error = Error::input(format!(
                 "there is no package `{}` in {suite} for {}",
                 request.name, self.architecture
@@ -375,8 +274,7 @@ impl<'a> Universe<'a> {
                 )),
             );
         }
-        let condition = text.strip_prefix(request.name).unwrap_or("").to_string();
-        Ok(self.set(request.name, matching, condition))
+        Ok(matching)
     }
 
     /// A package whose name differs in one edit or one swap.
@@ -409,120 +307,5 @@ fn near(a: &str, b: &str) -> bool {
     match (a, b) {
         ([p, q], [r, s]) => p == s && q == r,
         _ => a.len() <= 1 && b.len() <= 1,
-    }
-}
-
-impl Interner for Universe<'_> {
-    type NameId = NameId;
-    type SolvableId = SolvableId;
-
-    fn display_solvable(&self, solvable: SolvableId) -> impl Display + '_ {
-        self.package(solvable)
-            .map(|p| format!("{} {}", p.name, p.version))
-            .unwrap_or_default()
-    }
-    fn display_merged_solvables(&self, solvables: &[SolvableId]) -> impl Display + '_ {
-        let mut texts: Vec<String> = solvables
-            .iter()
-            .map(|s| self.display_solvable(*s).to_string())
-            .collect();
-        texts.sort();
-        texts.join(" or ")
-    }
-    fn display_name(&self, name: NameId) -> impl Display + '_ {
-        self.name_text(name)
-    }
-    fn display_version_set(&self, version_set: VersionSetId) -> impl Display + '_ {
-        self.sets
-            .borrow()
-            .get(version_set.0 as usize)
-            .map(|s| s.text.clone())
-            .unwrap_or_default()
-    }
-    fn display_string(&self, _: StringId) -> impl Display + '_ {
-        "the recipe excludes it"
-    }
-    fn version_set_name(&self, version_set: VersionSetId) -> NameId {
-        self.sets
-            .borrow()
-            .get(version_set.0 as usize)
-            .map_or(NameId::from_raw(0), |s| s.name)
-    }
-    fn solvable_name(&self, solvable: SolvableId) -> NameId {
-        self.name(self.package(solvable).map_or("", |p| p.name))
-    }
-    fn version_sets_in_union(
-        &self,
-        union: VersionSetUnionId,
-    ) -> impl Iterator<Item = VersionSetId> {
-        self.unions
-            .borrow()
-            .get(union.0 as usize)
-            .cloned()
-            .unwrap_or_default()
-            .into_iter()
-    }
-    fn resolve_condition(&self, condition: ConditionId) -> Condition {
-        // No requirement made here has a condition.
-        Condition::Requirement(VersionSetId(condition.as_u32()))
-    }
-}
-
-impl DependencyProvider for Universe<'_> {
-    async fn filter_candidates(
-        &self,
-        candidates: &[SolvableId],
-        set: VersionSetId,
-        inverse: bool,
-    ) -> Vec<SolvableId> {
-        let sets = self.sets.borrow();
-        let matching = sets
-            .get(set.0 as usize)
-            .map_or(&[][..], |s| s.matching.as_slice());
-        candidates
-            .iter()
-            .copied()
-            .filter(|c| matching.contains(c) != inverse)
-            .collect()
-    }
-
-    async fn get_candidates(&self, name: NameId) -> Option<Candidates<SolvableId>> {
-        let text = self.name_text(name);
-        let candidates: Vec<SolvableId> =
-            self.of_name(&text).iter().copied().map(solvable).collect();
-        if self.excluded.contains(text.as_str()) {
-            let excluded = candidates.iter().map(|c| (*c, StringId(0))).collect();
-            return Some(Candidates {
-                candidates,
-                excluded,
-                ..Candidates::default()
-            });
-        }
-        Some(Candidates {
-            candidates,
-            ..Candidates::default()
-        })
-    }
-
-    async fn sort_candidates(&self, _: &SolverCache<Self>, solvables: &mut [SolvableId]) {
-        solvables.sort_by(|a, b| {
-            let (a, b) = (a.into_raw(), b.into_raw());
-            self.version(b).cmp(&self.version(a)).then(a.cmp(&b))
-        });
-    }
-
-    async fn get_dependencies(&self, solvable: SolvableId) -> Dependencies {
-        let mut known = KnownDependencies::default();
-        if let Some(package) = self.package(solvable) {
-            for field in [package.pre_depends, package.depends] {
-                for alternatives in clauses(field) {
-                    known
-                        .requirements
-                        .push(ConditionalRequirement::from(self.requirement(alternatives)));
-                }
-            }
-            self.constraints(package, &mut known.constrains);
-        }
-        Dependencies::Known(known)
     }
 }
