@@ -17,12 +17,12 @@ pub const INSTANCES: &str = "/var/lib/oem/instances";
 const CURRENT: &str = "/var/lib/oem/current.json";
 
 /// The last instance seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cached {
+#[derive(Serialize, Deserialize)]
+struct Cached {
     /// Its directory in [`INSTANCES`].
-    pub directory: String,
+    directory: String,
     /// The machine's SMBIOS UUID: a copied disk must not pass for the original.
-    pub machine: String,
+    machine: String,
 }
 
 /// All but the data, which have files of their own.

@@ -1,18 +1,18 @@
 //! Runs the reading half of a boot: detect, ask the sources within a budget,
 //! keep a copy. What to do with the data is the caller's business.
 //!
-//! Two stages: [`local`] early, without network; [`network`] once links come
-//! up. The second repeats the first's reading, which costs milliseconds and
+//! Two stages: [`local`] early, without network; [`network`] once the network
+//! is being set up. The second repeats the first's reading, which costs milliseconds and
 //! catches drives that appeared late.
 
 mod cache;
 mod rivals;
 
 use crate::detect::{self, Candidate, Certainty, Detection, Evidence};
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::http::Http;
 use crate::metadata::Fetched;
-use crate::net;
+use crate::net::{self, Wake};
 use crate::root::Root;
 use crate::source::{Endpoints, Found, Scene};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-pub use cache::{Cached, INSTANCES, RUNTIME};
+pub use cache::{INSTANCES, RUNTIME};
 
 /// Time limits. Nothing that leads to sshd waits for them; they bound how long
 /// the rest of the boot waits for configuration.
@@ -131,25 +131,44 @@ impl Outcome {
     }
 }
 
-/// The early stage: disks only, no waiting.
+/// When the agent runs. Each stage has its unit in [`crate::dist`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Stage {
+    /// Early, from drives only, without waiting.
+    Local,
+    /// Everything; waits for the network and for answers within the budget.
+    Network,
+}
+
+/// Runs one stage. Must not be called from inside an async runtime.
 ///
 /// # Errors
-/// Only when `root` cannot be used at all; sources that fail are attempts.
-pub fn local(root: &Root) -> Result<Outcome> {
-    let (scene, detection) = look(root.path(), &Surroundings::default());
+/// The runtime or the HTTP client cannot be set up; sources that fail are
+/// attempts in the outcome.
+pub fn run(stage: Stage, root: &Root, surroundings: &Surroundings) -> Result<Outcome> {
+    match stage {
+        Stage::Local => Ok(local(root, surroundings)),
+        Stage::Network => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .environment(|| "cannot set up the event loop".to_owned())?
+            .block_on(async { network(root, surroundings, &Http::new(Wake::kernel())?).await }),
+    }
+}
+
+/// The early stage: disks only, no waiting.
+fn local(root: &Root, surroundings: &Surroundings) -> Outcome {
+    let (scene, detection) = look(root.path(), surroundings);
     let mut outcome = Outcome::new(detection);
     if let Some(found) = local_data(&scene, &mut outcome) {
         accept(root, &scene.evidence, found, &mut outcome);
     }
-    Ok(outcome)
+    outcome
 }
 
 /// The later stage: everything, within the budget; else the copy of an earlier
 /// boot of the same machine.
-///
-/// # Errors
-/// The HTTP client cannot be set up; sources that fail are attempts.
-pub async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Result<Outcome> {
+async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Result<Outcome> {
     let mut wake = http.wake();
     let limit = Instant::now() + surroundings.budget.online;
     let (scene, mut outcome) = loop {

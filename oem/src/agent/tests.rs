@@ -1,0 +1,133 @@
+use super::*;
+use crate::http::double::{Answer, ok, serve};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// A root that looks like the provider with this SMBIOS vendor.
+fn machine(vendor: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let id = dir.path().join("sys/class/dmi/id");
+    fs::create_dir_all(&id).unwrap();
+    fs::write(id.join("sys_vendor"), vendor).unwrap();
+    fs::write(id.join("product_uuid"), "uuid-1").unwrap();
+    dir
+}
+
+fn surroundings(url: &str) -> Surroundings {
+    Surroundings {
+        budget: Budget {
+            online: Duration::from_millis(100),
+            known: Duration::from_millis(900),
+            unknown: Duration::from_millis(900),
+        },
+        endpoints: Endpoints { link_local: vec![url.into()], router_port: 1, router_name: None },
+        addresses: || vec!["10.0.0.5".parse().unwrap()],
+    }
+}
+
+fn network_stage(dir: &Path, surroundings: &Surroundings) -> Outcome {
+    run(Stage::Network, &Root::open(dir).unwrap(), surroundings).unwrap()
+}
+
+const DEAD: &str = "http://127.0.0.1:1";
+
+#[test]
+fn keeps_what_it_fetched_and_falls_back_to_it() {
+    let double = serve(&[
+        ("GET /latest/meta-data/instance-id", ok("i-1")),
+        ("GET /latest/user-data", ok("#cloud-config\n")),
+    ]);
+    let dir = machine("Amazon EC2");
+    let first = network_stage(dir.path(), &surroundings(&double.url));
+    let data = first.data.clone().unwrap();
+    assert_eq!((data.origin, data.new_instance), (Origin::Fresh, true));
+    assert!(!first.is_silent());
+    for file in ["run/oem/user-data", "var/lib/oem/instances/i-1/user-data"] {
+        let path = dir.path().join(file);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+        assert_eq!(fs::read(&path).unwrap(), b"#cloud-config\n");
+    }
+    let again = network_stage(dir.path(), &surroundings(&double.url));
+    assert!(!again.data.unwrap().new_instance);
+
+    let silent = network_stage(dir.path(), &surroundings(DEAD));
+    assert!(silent.is_silent());
+    let kept = silent.data.unwrap();
+    assert_eq!((kept.origin, &kept.fetched), (Origin::Cached, &data.fetched));
+    assert!(silent.warnings.iter().any(|w| w.contains("copy kept")), "{:?}", silent.warnings);
+
+    // The same disk in another machine.
+    fs::write(dir.path().join("sys/class/dmi/id/product_uuid"), "uuid-2").unwrap();
+    assert_eq!(network_stage(dir.path(), &surroundings(DEAD)).data, None);
+}
+
+#[test]
+fn hostile_instance_ids_stay_in_their_directory() {
+    for id in ["../../../etc", ".", "a/b", "x y"] {
+        let double = serve(&[("GET /latest/meta-data/instance-id", ok(id))]);
+        let dir = machine("Amazon EC2");
+        let outcome = network_stage(dir.path(), &surroundings(&double.url));
+        assert!(outcome.data.is_some());
+        let names: Vec<_> = fs::read_dir(dir.path().join("var/lib/oem/instances"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(names.len(), 1, "{id}");
+        assert!(names[0].len() == 32 && names[0].bytes().all(|b| b.is_ascii_hexdigit()), "{names:?}");
+    }
+}
+
+#[test]
+fn silence_ends_with_the_budget() {
+    let double = serve(&[
+        ("PUT /latest/api/token", Answer::Silent),
+        ("GET /openstack/latest/meta_data.json", Answer::Silent),
+    ]);
+    for (vendor, known) in [("Amazon EC2", true), ("QEMU", false)] {
+        let dir = machine(vendor);
+        let start = std::time::Instant::now();
+        let outcome = network_stage(dir.path(), &surroundings(&double.url));
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert_eq!((outcome.data, outcome.detection.is_known()), (None, known));
+        assert!(!outcome.attempts.is_empty());
+    }
+}
+
+#[test]
+fn rivals_are_ranked() {
+    // Both answer; EC2's paths faster.
+    let slow = Answer::Slow(Duration::from_millis(300), br#"{"uuid":"u1"}"#.to_vec());
+    let double = serve(&[
+        ("GET /openstack/latest/meta_data.json", slow),
+        ("GET /latest/meta-data/instance-id", ok("i-1")),
+    ]);
+    let dir = machine("QEMU");
+    let outcome = network_stage(dir.path(), &surroundings(&double.url));
+    assert_eq!(outcome.data.unwrap().fetched.provider, "openstack");
+    assert_eq!(outcome.attempts.iter().filter(|a| a.used).count(), 1);
+}
+
+#[test]
+fn drives_need_no_network() {
+    let dir = machine("QEMU");
+    fs::create_dir_all(dir.path().join("sys/class/block/sr0")).unwrap();
+    fs::create_dir_all(dir.path().join("dev")).unwrap();
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/media/nocloud-both.iso.gz");
+    let mut image = flate2::read::GzDecoder::new(fs::File::open(packed).unwrap());
+    std::io::copy(&mut image, &mut fs::File::create(dir.path().join("dev/sr0")).unwrap()).unwrap();
+    let root = Root::open(dir.path()).unwrap();
+    let surroundings = Surroundings { addresses: Vec::new, ..surroundings(DEAD) };
+    for stage in [Stage::Local, Stage::Network] {
+        let outcome = run(stage, &root, &surroundings).unwrap();
+        assert_eq!(outcome.data.unwrap().fetched.provider, "nocloud");
+    }
+}
+
+#[test]
+fn the_local_stage_does_not_wait() {
+    let dir = machine("Amazon EC2");
+    let start = std::time::Instant::now();
+    let outcome = run(Stage::Local, &Root::open(dir.path()).unwrap(), &surroundings(DEAD)).unwrap();
+    assert!(start.elapsed() < Duration::from_millis(100));
+    assert_eq!(outcome.data, None);
+}
