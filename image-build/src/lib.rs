@@ -9,6 +9,8 @@ pub mod disk;
 pub mod error;
 pub mod package;
 pub mod progress;
+pub mod run;
+pub mod simulate;
 pub mod tools;
 pub mod tree;
 pub mod usr;

@@ -1,0 +1,3 @@
+//! Runs images in QEMU against simulated providers.
+
+mod net;
