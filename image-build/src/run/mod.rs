@@ -1,3 +1,20 @@
-//! Runs images in QEMU against simulated providers.
+//! Runs images in QEMU, against simulated providers. QEMU and its firmware come
+//! from the tools; the host needs nothing but this program.
 
+mod accel;
+pub mod cli;
+mod config;
+mod console;
+mod disk;
+mod machine;
 mod net;
+mod qemu;
+mod qmp;
+mod ssh;
+mod terminal;
+
+pub use accel::Accel;
+pub use config::{Bus, Firmware, MachineConfig, Nic, Storage};
+pub use console::{Console, Found};
+pub use machine::{Exit, Machine};
+pub use ssh::{KeyPair, Output};
