@@ -25,6 +25,12 @@ pub enum Tool {
     QemuImg,
     /// `swtpm`.
     Swtpm,
+    /// `setpriv`: ties a program's life to ours.
+    Setpriv,
+    /// `ssh`: reaches machines that were started by `run`.
+    Ssh,
+    /// `ssh-keygen`.
+    SshKeygen,
 }
 
 impl Tool {
@@ -36,6 +42,9 @@ impl Tool {
             Tool::Qemu => "usr/bin/qemu-system-x86_64",
             Tool::QemuImg => "usr/bin/qemu-img",
             Tool::Swtpm => "usr/bin/swtpm",
+            Tool::Setpriv => "usr/bin/setpriv",
+            Tool::Ssh => "usr/bin/ssh",
+            Tool::SshKeygen => "usr/bin/ssh-keygen",
         }
     }
 }
@@ -67,10 +76,38 @@ impl Tools {
 
     /// A command line for `tool`, to which arguments are added.
     pub fn command(&self, tool: Tool) -> Result<Command> {
+        let mut words = self.words(tool)?.into_iter();
+        let mut inner = std::process::Command::new(words.next().unwrap_or_default());
+        inner.args(words);
+        // Nothing of the caller's environment changes what a build makes.
+        inner
+            .env_clear()
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .env("PATH", "");
+        inner.stdin(Stdio::null());
+        Ok(Command { tool, inner })
+    }
+
+    /// As [`Tools::command`], for a program that must not outlive us: the kernel
+    /// kills it when the *thread* that starts it ends, however that happens.
+    pub fn command_for_life(&self, tool: Tool) -> Result<Command> {
+        let mut command = self.command(Tool::Setpriv)?;
+        command.args(["--pdeathsig", "KILL", "--"]);
+        command.args(self.words(tool)?);
+        command.tool = tool;
+        Ok(command)
+    }
+
+    /// The loader, its arguments, and the program.
+    fn words(&self, tool: Tool) -> Result<Vec<OsString>> {
         let program = self.root.join(tool.path());
         if !program.is_file() {
-            return Err(Error::environment(format!("{} is missing from the tools", program.display()))
-                .hint("remove the `tools` folder of the cache and build again"));
+            return Err(Error::environment(format!(
+                "{} is missing from the tools",
+                program.display()
+            ))
+            .hint("remove the `tools` folder of the cache and build again"));
         }
         let lib = self.root.join("usr/lib");
         let loader = lib.join("x86_64-linux-gnu/ld-linux-x86-64.so.2");
@@ -82,12 +119,14 @@ impl Tools {
         ]
         .map(PathBuf::into_os_string)
         .join(OsStr::new(":"));
-        let mut inner = std::process::Command::new(loader);
-        inner.arg("--library-path").arg(path).arg("--argv0").arg(tool.path()).arg(&program);
-        // Nothing of the caller's environment changes what a build makes.
-        inner.env_clear().env("LC_ALL", "C").env("TZ", "UTC").env("PATH", "");
-        inner.stdin(Stdio::null());
-        Ok(Command { tool, inner })
+        Ok(vec![
+            loader.into(),
+            "--library-path".into(),
+            path,
+            "--argv0".into(),
+            tool.path().into(),
+            program.into(),
+        ])
     }
 
     /// Root of the closure.

@@ -1,0 +1,177 @@
+//! Commands in the machine, over SSH, with the client of the tools.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::cache::Cache;
+use crate::error::{Context, Error, Result};
+use crate::tools::{Command, Tool, Tools};
+
+/// Time between attempts while the machine does not accept connections yet.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// An SSH key pair on disk.
+#[derive(Debug, Clone)]
+pub struct KeyPair {
+    /// Private key file.
+    pub private: PathBuf,
+    /// The public key, one line.
+    pub public: String,
+}
+
+impl KeyPair {
+    /// The pair in the cache, made when there is none. Every machine that is run
+    /// gets it, so that one command line reaches them all.
+    pub fn in_cache(tools: &Tools, cache: &Cache) -> Result<Self> {
+        let _guard = cache.lock("ssh", "run")?;
+        let dir = match cache.get("ssh", "run") {
+            Some(dir) => dir,
+            None => cache.put_dir("ssh", "run", |dir| Self::make(tools, &dir.join("key")))?,
+        };
+        Self::read(dir.join("key"))
+    }
+
+    fn make(tools: &Tools, path: &Path) -> Result<()> {
+        let mut command = tools.command(Tool::SshKeygen)?;
+        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "image-build", "-f"]).arg(path);
+        command.run().map(drop)
+    }
+
+    fn read(private: PathBuf) -> Result<Self> {
+        let path = private.with_extension("pub");
+        let public = fs::read_to_string(&path).environment(|| format!("reading {}", path.display()))?;
+        Ok(KeyPair { private, public: public.trim().to_owned() })
+    }
+}
+
+/// How a command in the machine ended.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Exit status; 255 also when the connection failed.
+    pub status: i32,
+    /// What it printed.
+    pub stdout: String,
+    /// What it printed as errors.
+    pub stderr: String,
+}
+
+impl Output {
+    /// What was printed, if the command succeeded.
+    pub fn ok(self) -> Result<String> {
+        if self.status == 0 {
+            return Ok(self.stdout);
+        }
+        Err(Error::environment(format!("the command ended with status {}: {}", self.status, self.stderr.trim())))
+    }
+
+    fn unreachable(&self) -> bool {
+        const SIGNS: &[&str] = &["Connection", "kex_exchange", "Permission denied", "not allowed at this time"];
+        self.status == 255 && SIGNS.iter().any(|sign| self.stderr.contains(sign))
+    }
+}
+
+/// One machine's SSH service.
+#[derive(Debug, Clone)]
+pub(super) struct Ssh {
+    pub(super) port: u16,
+    pub(super) key: PathBuf,
+}
+
+impl Ssh {
+    /// The command line a person would type.
+    pub(super) fn command_line(&self) -> String {
+        format!(
+            "ssh -i {} -p {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null core@127.0.0.1",
+            self.key.display(),
+            self.port
+        )
+    }
+
+    /// Runs `command` with the shell of `user`, with `input` as standard input.
+    pub(super) fn run(&self, tools: &Tools, user: &str, command: &str, input: &[u8], timeout: Duration) -> Result<Output> {
+        let mut ssh = tools.command_for_life(Tool::Ssh)?;
+        ssh.args(["-F", "none", "-T", "-p", &self.port.to_string(), "-i"]).arg(&self.key);
+        for option in [
+            "BatchMode=yes",
+            "IdentitiesOnly=yes",
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "GlobalKnownHostsFile=/dev/null",
+            "PreferredAuthentications=publickey",
+            "LogLevel=ERROR",
+            "ConnectTimeout=10",
+            "ServerAliveInterval=5",
+        ] {
+            ssh.args(["-o", option]);
+        }
+        ssh.arg(format!("{user}@127.0.0.1")).arg(command);
+        run_with_deadline(&mut ssh, input, timeout).map_err(|e| e.hint(format!("the command was: {command}")))
+    }
+
+    /// As [`Ssh::run`], and waits until the machine accepts connections.
+    pub(super) fn wait(&self, tools: &Tools, user: &str, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let attempt = self.run(tools, user, "true", &[], left.min(Duration::from_secs(30)));
+            let why = match attempt {
+                Ok(output) if output.status == 0 => return Ok(()),
+                Ok(output) if !output.unreachable() => return output.ok().map(drop),
+                Ok(output) => output.stderr.trim().to_owned(),
+                Err(e) => e.chain(),
+            };
+            if Instant::now() + PAUSE >= deadline {
+                return Err(Error::environment(format!("no SSH to the machine within {} s: {why}", timeout.as_secs())));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut out = Vec::new();
+        // What came before an error is worth having.
+        let _ = from.read_to_end(&mut out);
+        let _ = send.send(out);
+    });
+    receive
+}
+
+/// Kills and reaps the child however the function ends.
+struct Reaper(Child);
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn run_with_deadline(command: &mut Command, input: &[u8], timeout: Duration) -> Result<Output> {
+    let deadline = Instant::now() + timeout;
+    command.stdio(Stdio::piped(), Stdio::piped(), Stdio::piped());
+    let mut child = Reaper(command.spawn()?);
+    if let Some(mut stdin) = child.0.stdin.take() {
+        let input = input.to_vec();
+        // The command may end without reading it.
+        std::thread::spawn(move || stdin.write_all(&input));
+    }
+    let stdout = child.0.stdout.take().map(read_all);
+    let stderr = child.0.stderr.take().map(read_all);
+    let collect = |from: Option<mpsc::Receiver<Vec<u8>>>| -> Result<String> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let bytes = from.map_or(Ok(Vec::new()), |f| f.recv_timeout(left)).map_err(|_| {
+            Error::environment(format!("a command in the machine did not end within {} s", timeout.as_secs()))
+        })?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (stdout, stderr) = (collect(stdout)?, collect(stderr)?);
+    let status = child.0.wait().environment(|| "waiting for ssh".to_owned())?;
+    Ok(Output { status: status.code().unwrap_or(255), stdout, stderr })
+}
