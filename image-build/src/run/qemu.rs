@@ -92,7 +92,8 @@ fn disk(a: &mut Arguments, config: &MachineConfig, paths: &Paths) {
         Bus::Ahci | Bus::Ide => "ide-hd,bus=ide.0",
         _ => "scsi-hd,bus=scsi.0",
     };
-    a.add(["-device", &format!("{device},drive=disk,bootindex=0")]);
+    // 0 stays free for a kernel given with `-kernel`.
+    a.add(["-device", &format!("{device},drive=disk,bootindex=1")]);
     for (n, cdrom) in paths.cdroms.iter().enumerate() {
         a.path("-drive", &format!("if=none,id=cd{n},format=raw,media=cdrom,readonly=on,file="), cdrom);
         a.add(["-device", &format!("ide-cd,bus=ide.{},drive=cd{n}", n + 1)]);
@@ -165,7 +166,7 @@ mod tests {
     fn hardware_is_as_asked() {
         let mut config = MachineConfig::new("/i", Accel::Tcg);
         let text = line(&config);
-        assert!(text.contains("-machine q35") && text.contains("virtio-blk-pci,drive=disk,bootindex=0"), "{text}");
+        assert!(text.contains("-machine q35") && text.contains("virtio-blk-pci,drive=disk,bootindex=1"), "{text}");
         assert!(text.contains("file=/d,,1") && text.contains("-smbios type=1,product=X"), "{text}");
         assert!(text.contains("hostfwd=tcp:127.0.0.1:0-10.0.2.15:22"), "{text}");
         config.disk = Bus::Ide;
