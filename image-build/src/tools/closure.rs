@@ -45,7 +45,14 @@ impl Closure {
                 "qemu-utils",
                 "systemd-boot-efi",
             ],
-            Closure::Run => &["ovmf", "qemu-system-x86", "qemu-utils", "swtpm"],
+            Closure::Run => &[
+                "openssh-client",
+                "ovmf",
+                "qemu-system-x86",
+                "qemu-utils",
+                "swtpm",
+                "util-linux",
+            ],
         }
     }
 }
