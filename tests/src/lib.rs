@@ -1,1 +1,3 @@
-//! tests
+//! End-to-end tests on real images in QEMU, and benchmarks against peers.
+
+pub mod bench;

@@ -1,0 +1,224 @@
+//! Benchmarks: Holdfast beside a peer, on the same work in the same run. Ratios
+//! are printed; nothing passes or fails by an absolute time.
+
+mod boot;
+mod build;
+mod guest;
+mod holdfast;
+mod machine;
+mod measure;
+mod memory;
+mod mkosi;
+mod qcow2;
+mod reproducible;
+mod size;
+mod table;
+
+use std::cell::OnceCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use image_build::archive::mirror::Mirrors;
+use image_build::cache::Cache;
+
+use guest::{Boot, Dialect};
+use holdfast::Holdfast;
+use mkosi::{Flavour, Mkosi};
+pub use table::Table;
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Figure {
+    /// Build time, CPU time and peak memory
+    Build,
+    /// Sizes of image, UKI and initrd
+    Size,
+    /// Boot time with user-data, to a running docker and the user's unit
+    Boot,
+    /// Memory in use with docker idle
+    Memory,
+    /// Whether two builds give the same bytes
+    Reproducible,
+    /// All of them
+    All,
+}
+
+impl Figure {
+    const EACH: [Figure; 5] = [Figure::Build, Figure::Size, Figure::Boot, Figure::Memory, Figure::Reproducible];
+}
+
+/// Whom to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Side {
+    /// Holdfast and the peer
+    Both,
+    /// Holdfast alone; needs no root
+    Holdfast,
+    /// The peer alone
+    Peer,
+}
+
+/// What a run needs to know.
+#[derive(Debug)]
+pub struct Options {
+    /// Figures, in any order.
+    pub figures: Vec<Figure>,
+    /// Runs of everything that is timed; the median counts.
+    pub runs: u32,
+    /// Who is measured.
+    pub side: Side,
+    /// Built-in recipe.
+    pub recipe: String,
+    /// File with the peer's package names, in place of the recipe's lock.
+    pub packages: Option<PathBuf>,
+}
+
+/// Runs the benchmark.
+pub fn run(options: &Options) -> Result<Table> {
+    let bench = Bench::prepare(options)?;
+    let wanted = |figure| options.figures.contains(&figure) || options.figures.contains(&Figure::All);
+    let mut rows = Vec::new();
+    for figure in Figure::EACH.into_iter().filter(|f| wanted(*f)) {
+        rows.extend(match figure {
+            Figure::Build => build::rows(&bench)?,
+            Figure::Size => size::rows(&bench)?,
+            Figure::Boot => boot::rows(&bench)?,
+            Figure::Memory => memory::rows(&bench)?,
+            Figure::Reproducible => reproducible::rows(&bench)?,
+            Figure::All => Vec::new(),
+        });
+    }
+    Ok(Table { machine: machine::describe(), peer: bench.peer()?, rows, notes: bench.notes(options) })
+}
+
+/// Both sides, ready to be measured.
+struct Bench {
+    holdfast: Holdfast,
+    mkosi: Option<Mkosi>,
+    side: Side,
+    runs: u32,
+    work: tempfile::TempDir,
+    logs: PathBuf,
+    boots: OnceCell<Boots>,
+}
+
+/// Boots of both sides; none of a side that is not measured.
+#[derive(Debug, Default)]
+struct Boots {
+    holdfast: Vec<Boot>,
+    mkosi: Vec<Boot>,
+    notes: Vec<String>,
+}
+
+impl Bench {
+    fn prepare(options: &Options) -> Result<Self> {
+        let cache = Cache::open(None)?;
+        let peers = cache.root().join("bench-peers");
+        let logs = peers.join("logs");
+        fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
+        let work = tempfile::tempdir_in(&peers).context("creating a work folder")?;
+        let holdfast = Holdfast::find(&options.recipe, &cache, work.path())?;
+        let mkosi = match options.side {
+            Side::Holdfast => None,
+            Side::Both | Side::Peer => {
+                let packages = match &options.packages {
+                    Some(path) => read_packages(path)?,
+                    None => holdfast.packages()?,
+                };
+                let mirrors = Mirrors::discover(None, None)?;
+                Some(Mkosi::prepare(&peers, &mirrors, &packages)?)
+            }
+        };
+        Ok(Bench { holdfast, mkosi, side: options.side, runs: options.runs, work, logs, boots: OnceCell::new() })
+    }
+
+    /// Holdfast, if it is to be measured.
+    fn holdfast_side(&self) -> Option<&Holdfast> {
+        (self.side != Side::Peer).then_some(&self.holdfast)
+    }
+
+    /// mkosi, if it is to be measured.
+    fn mkosi_side(&self) -> Option<&Mkosi> {
+        self.mkosi.as_ref()
+    }
+
+    /// A folder for this run's files.
+    fn work(&self) -> &Path {
+        self.work.path()
+    }
+
+    fn peer(&self) -> Result<Option<String>> {
+        self.mkosi.as_ref().map(Mkosi::version).transpose()
+    }
+
+    /// The boots of this run, made when first asked for. Both sides take turns, so
+    /// that what else the host does is shared fairly.
+    fn boots(&self) -> Result<&Boots> {
+        if let Some(boots) = self.boots.get() {
+            return Ok(boots);
+        }
+        let ours = self.holdfast_side().map(Holdfast::image).transpose()?;
+        let theirs = self.mkosi_side().map(|m| m.image(Flavour::CloudInit)).transpose()?;
+        let mut boots = Boots::default();
+        for run in 1..=self.runs {
+            if let Some(image) = &ours {
+                progress(&format!("booting Holdfast, {run} of {}", self.runs));
+                boots.holdfast.push(self.boot("Holdfast", image, Dialect::CoreOs, &mut boots.notes)?);
+            }
+            if let Some(image) = &theirs {
+                progress(&format!("booting the image of mkosi, {run} of {}", self.runs));
+                boots.mkosi.push(self.boot("mkosi", &image.raw, Dialect::CloudInit, &mut boots.notes)?);
+            }
+        }
+        Ok(self.boots.get_or_init(|| boots))
+    }
+
+    fn boot(&self, name: &str, image: &Path, dialect: Dialect, notes: &mut Vec<String>) -> Result<Boot> {
+        let dir = self.logs.join(name);
+        fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+        let boot = guest::boot(&self.holdfast, image, dialect, &dir)?;
+        for unit in guest::failed_units(&dir) {
+            let note = format!("{unit} failed in the image of {name}");
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        Ok(boot)
+    }
+
+    fn notes(&self, options: &Options) -> Vec<String> {
+        let mut notes = vec![format!("times are medians of {}", options.runs)];
+        if self.mkosi.is_some() {
+            notes.push(format!(
+                "mkosi builds the packages of recipe `{}` with its tools tree and packages cached; \
+                 `nothing changed` is `mkosi -f` with its cached trees",
+                options.recipe
+            ));
+        }
+        if let Some(boots) = self.boots.get() {
+            notes.push(
+                "boots: QEMU with emulated processor, UEFI, 2 CPUs, 2 GiB; NoCloud with the same host name, key, file \
+                 and units; mkosi's image has cloud-init"
+                    .to_owned(),
+            );
+            notes.extend(boots.notes.iter().cloned());
+        }
+        notes
+    }
+}
+
+fn read_packages(path: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let names: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    if names.is_empty() {
+        bail!("{} names no package", path.display());
+    }
+    Ok(names)
+}
+
+/// A line for whoever waits.
+fn progress(text: &str) {
+    eprintln!("{text}");
+}

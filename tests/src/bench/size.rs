@@ -1,0 +1,37 @@
+//! Sizes of what is shipped and of what the firmware loads.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::mkosi::Flavour;
+use super::table::{Row, Unit};
+use super::{Bench, progress};
+
+/// Rows of this figure.
+pub fn rows(bench: &Bench) -> Result<Vec<Row>> {
+    progress("weighing the images");
+    let mut ours = [None; 3];
+    let mut like = None;
+    if let Some(holdfast) = bench.holdfast_side() {
+        let image = holdfast.image()?;
+        let report = holdfast.report()?;
+        let part = |name: &str| report.sizes.get(name).map(|bytes| *bytes as f64);
+        ours = [Some(size(&image)?), part("uki"), part("initrd")];
+        like = Some(image);
+    }
+    let mut theirs = [None; 3];
+    if let Some(mkosi) = bench.mkosi_side() {
+        let image = mkosi.image(Flavour::Plain)?;
+        let qcow2 = mkosi.compressed_size(&image.raw, like.as_deref())?;
+        theirs = [Some(qcow2 as f64), Some(size(&image.uki)?), Some(size(&image.initrd)?)];
+    }
+    let row = |figure, at: usize| Row::new(figure, Unit::Bytes, ours[at], theirs[at]);
+    Ok(vec![row("image, compressed qcow2", 0), row("unified kernel image", 1), row("initrd", 2)])
+}
+
+fn size(path: &Path) -> Result<f64> {
+    let meta = fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(meta.len() as f64)
+}
