@@ -13,7 +13,12 @@ pub fn rows(bench: &Bench) -> Result<Vec<Row>> {
     let boots = bench.boots()?;
     let row = |figure: &str, value: fn(&Boot) -> f64| {
         let middle = |side: &[Boot]| median(&side.iter().map(value).collect::<Vec<_>>());
-        Row::new(figure, Unit::Seconds, middle(&boots.holdfast), middle(&boots.mkosi))
+        Row::new(
+            figure,
+            Unit::Seconds,
+            middle(&boots.holdfast),
+            middle(&boots.mkosi),
+        )
     };
     Ok(vec![
         row("kernel start to docker.service active", |b| b.docker),

@@ -36,19 +36,52 @@ impl Costs {
 
 /// Rows of this figure.
 pub fn rows(bench: &Bench) -> Result<Vec<Row>> {
-    let ours = bench.holdfast_side().map(|h| holdfast(bench, h)).transpose()?;
+    let ours = bench
+        .holdfast_side()
+        .map(|h| holdfast(bench, h))
+        .transpose()?;
     let theirs = bench.mkosi_side().map(|m| mkosi(bench, m)).transpose()?;
     let row = |figure: &str, unit, ours: Option<Option<f64>>, theirs: Option<Option<f64>>| {
         Row::new(figure, unit, ours.flatten(), theirs.flatten())
     };
     let (ours, theirs) = (ours.as_ref(), theirs.as_ref());
     Ok(vec![
-        row("build, packages cached", Unit::Seconds, ours.map(|o| o.warm.wall()), theirs.map(|t| t.full.wall())),
-        row("  CPU time", Unit::Seconds, ours.map(|o| o.warm.cpu()), theirs.map(|t| t.full.cpu())),
-        row("  peak memory", Unit::Bytes, ours.map(|o| o.warm.peak_rss()), theirs.map(|t| t.full.peak_rss())),
-        row("build, packages cached but not unpacked", Unit::Seconds, ours.map(|o| o.cold.wall()), theirs.map(|t| t.full.wall())),
-        row("  CPU time", Unit::Seconds, ours.map(|o| o.cold.cpu()), theirs.map(|t| t.full.cpu())),
-        row("build again, nothing changed", Unit::Seconds, ours.map(|o| o.again.wall()), theirs.map(|t| t.again.wall())),
+        row(
+            "build, packages cached",
+            Unit::Seconds,
+            ours.map(|o| o.warm.wall()),
+            theirs.map(|t| t.full.wall()),
+        ),
+        row(
+            "  CPU time",
+            Unit::Seconds,
+            ours.map(|o| o.warm.cpu()),
+            theirs.map(|t| t.full.cpu()),
+        ),
+        row(
+            "  peak memory",
+            Unit::Bytes,
+            ours.map(|o| o.warm.peak_rss()),
+            theirs.map(|t| t.full.peak_rss()),
+        ),
+        row(
+            "build, packages cached but not unpacked",
+            Unit::Seconds,
+            ours.map(|o| o.cold.wall()),
+            theirs.map(|t| t.full.wall()),
+        ),
+        row(
+            "  CPU time",
+            Unit::Seconds,
+            ours.map(|o| o.cold.cpu()),
+            theirs.map(|t| t.full.cpu()),
+        ),
+        row(
+            "build again, nothing changed",
+            Unit::Seconds,
+            ours.map(|o| o.again.wall()),
+            theirs.map(|t| t.again.wall()),
+        ),
     ])
 }
 
@@ -61,13 +94,23 @@ struct Ours {
 fn holdfast(bench: &Bench, holdfast: &super::holdfast::Holdfast) -> Result<Ours> {
     progress("building with image-build");
     holdfast.build("out", &Build::default())?;
-    let forced = Build { force: true, ..Build::default() };
+    let forced = Build {
+        force: true,
+        ..Build::default()
+    };
     let warm = Costs::of(bench.runs, || holdfast.build("out", &forced))?;
     let again = Costs::of(bench.runs, || holdfast.build("out", &Build::default()))?;
     let cold = Costs::of(bench.runs, || {
         let cache = tempfile::tempdir_in(bench.work()).context("creating a folder")?;
         holdfast.cache_without_unpacked(cache.path())?;
-        holdfast.build("cold", &Build { cache: Some(cache.path().into()), force: true, ..Build::default() })
+        holdfast.build(
+            "cold",
+            &Build {
+                cache: Some(cache.path().into()),
+                force: true,
+                ..Build::default()
+            },
+        )
     })?;
     Ok(Ours { warm, cold, again })
 }

@@ -16,7 +16,8 @@ const PROBE_UNIT: &str = include_str!("../../bench/guest/probe.service");
 const USER_UNIT: &str = include_str!("../../bench/guest/bench.service");
 
 /// A key nobody has; checking that it was installed is not this program's task.
-const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB bench";
+const SSH_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB bench";
 
 /// What every line of the probe starts with.
 const MARK: &str = "holdfast-bench ";
@@ -92,13 +93,36 @@ pub fn boot(holdfast: &Holdfast, image: &Path, dialect: Dialect, dir: &Path) -> 
     std::fs::write(&user_data_path, user_data(dialect)).context("writing the user-data")?;
     let console_path = dir.join("console.log");
     let mut command = holdfast.command("run");
-    command.arg(image).args(["--firmware", "uefi", "--provider", "nocloud", "--hostname", HOSTNAME, "--user-data"]);
-    command.arg(&user_data_path).args(["--cpus", "2", "--memory", "2048", "--accel", "tcg", "--timeout", TIMEOUT]);
+    command.arg(image).args([
+        "--firmware",
+        "uefi",
+        "--provider",
+        "nocloud",
+        "--hostname",
+        HOSTNAME,
+        "--user-data",
+    ]);
+    command.arg(&user_data_path).args([
+        "--cpus",
+        "2",
+        "--memory",
+        "2048",
+        "--accel",
+        "tcg",
+        "--timeout",
+        TIMEOUT,
+    ]);
     command.args(["--until", "holdfast-bench end"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
     let start = Instant::now();
     let mut child = command.spawn().context("starting image-build run")?;
-    let stdout = child.stdout.take().context("image-build run has no output")?;
+    let stdout = child
+        .stdout
+        .take()
+        .context("image-build run has no output")?;
     let mut console = String::new();
     let mut power_on = None;
     for line in BufReader::new(stdout).split(b'\n') {
@@ -113,9 +137,13 @@ pub fn boot(holdfast: &Holdfast, image: &Path, dialect: Dialect, dir: &Path) -> 
     let status = child.wait().context("waiting for image-build run")?;
     std::fs::write(&console_path, &console).context("writing the console's log")?;
     if !status.success() {
-        bail!("the machine did not get as far as its user's unit ({status}); see {}", console_path.display());
+        bail!(
+            "the machine did not get as far as its user's unit ({status}); see {}",
+            console_path.display()
+        );
     }
-    parse(&console, power_on.unwrap_or_default()).with_context(|| format!("reading {}", console_path.display()))
+    parse(&console, power_on.unwrap_or_default())
+        .with_context(|| format!("reading {}", console_path.display()))
 }
 
 fn parse(console: &str, power_on: f64) -> Result<Boot> {
@@ -126,7 +154,8 @@ fn parse(console: &str, power_on: f64) -> Result<Boot> {
         docker: seconds("docker")?,
         unit: seconds("unit")?,
         power_on,
-        memory: (number(console, "memory", "total")? - number(console, "memory", "available")?) * 1024.0,
+        memory: (number(console, "memory", "total")? - number(console, "memory", "available")?)
+            * 1024.0,
     };
     if boot.docker == 0.0 || boot.unit == 0.0 {
         bail!("docker.service or the user's unit was not active");
@@ -140,7 +169,8 @@ fn parse(console: &str, power_on: f64) -> Result<Boot> {
 
 fn number(console: &str, line: &str, key: &str) -> Result<f64> {
     let text = field(console, line, key)?;
-    text.parse().with_context(|| format!("`{key}` is `{text}`, not a number"))
+    text.parse()
+        .with_context(|| format!("`{key}` is `{text}`, not a number"))
 }
 
 fn field<'a>(console: &'a str, line: &str, key: &str) -> Result<&'a str> {
@@ -156,7 +186,11 @@ fn field<'a>(console: &'a str, line: &str, key: &str) -> Result<&'a str> {
 pub fn failed_units(dir: &Path) -> Vec<String> {
     let console = std::fs::read_to_string(dir.join("console.log")).unwrap_or_default();
     let failed = field(&console, "memory", "failed").unwrap_or_default();
-    failed.split(',').filter(|u| !u.is_empty()).map(str::to_owned).collect()
+    failed
+        .split(',')
+        .filter(|u| !u.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -171,16 +205,29 @@ mod tests {
     #[test]
     fn a_boot_is_read() {
         let boot = parse(CONSOLE, 12.0).unwrap();
-        assert_eq!((boot.init, boot.systemd, boot.docker, boot.unit), (1.5, 1.9, 9.0, 9.5));
+        assert_eq!(
+            (boot.init, boot.systemd, boot.docker, boot.unit),
+            (1.5, 1.9, 9.0, 9.5)
+        );
         assert_eq!((boot.power_on, boot.memory), (12.0, 204_800_000.0));
     }
 
     #[test]
     fn a_boot_without_docker_is_refused() {
         let console = CONSOLE.replace("docker=9000000", "docker=0");
-        assert!(parse(&console, 1.0).unwrap_err().to_string().contains("docker.service"));
+        assert!(
+            parse(&console, 1.0)
+                .unwrap_err()
+                .to_string()
+                .contains("docker.service")
+        );
         let console = CONSOLE.replace("host=bench", "host=localhost");
-        assert!(parse(&console, 1.0).unwrap_err().to_string().contains("localhost"));
+        assert!(
+            parse(&console, 1.0)
+                .unwrap_err()
+                .to_string()
+                .contains("localhost")
+        );
         assert!(parse("", 1.0).is_err());
     }
 
@@ -188,10 +235,16 @@ mod tests {
     fn both_dialects_are_the_same_wish() {
         for dialect in [Dialect::CoreOs, Dialect::CloudInit] {
             let text = user_data(dialect);
-            let value: serde_json::Value = serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+            let value: serde_json::Value =
+                serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
             assert_eq!(value["hostname"], HOSTNAME);
             assert_eq!(value["ssh_authorized_keys"][0], SSH_KEY);
-            for part in ["docker.service", "bench.service", "probe.service", "/etc/bench-probe"] {
+            for part in [
+                "docker.service",
+                "bench.service",
+                "probe.service",
+                "/etc/bench-probe",
+            ] {
                 assert!(text.contains(part), "{part}");
             }
         }

@@ -29,8 +29,6 @@ pub struct Holdfast {
 /// The part of the build report that is used here.
 #[derive(Debug, Deserialize)]
 pub struct Report {
-    /// Kernel release.
-    pub kernel: String,
     /// Bytes by name.
     pub sizes: BTreeMap<String, u64>,
 }
@@ -52,29 +50,49 @@ impl Holdfast {
     pub fn find(recipe: &str, cache: &Cache, work: &Path) -> Result<Self> {
         let own = env::current_exe().context("finding this program")?;
         let profile = own.parent().unwrap_or(Path::new("."));
-        let program = env::var_os("HOLDFAST_IMAGE_BUILD").map_or_else(|| profile.join("image-build"), PathBuf::from);
+        let program = env::var_os("HOLDFAST_IMAGE_BUILD")
+            .map_or_else(|| profile.join("image-build"), PathBuf::from);
         if !program.is_file() {
-            bail!("there is no {}; run `make builder`, or set HOLDFAST_IMAGE_BUILD", program.display());
+            bail!(
+                "there is no {}; run `make builder`, or set HOLDFAST_IMAGE_BUILD",
+                program.display()
+            );
         }
         let beside = profile.join("../guest");
-        let guest_bin =
-            env::var_os("HOLDFAST_GUEST_BIN").map(PathBuf::from).or_else(|| beside.join("init").is_file().then_some(beside));
-        Ok(Holdfast { program, guest_bin, recipe: recipe.into(), cache: cache.root().into(), work: work.into() })
+        let guest_bin = env::var_os("HOLDFAST_GUEST_BIN")
+            .map(PathBuf::from)
+            .or_else(|| beside.join("init").is_file().then_some(beside));
+        Ok(Holdfast {
+            program,
+            guest_bin,
+            recipe: recipe.into(),
+            cache: cache.root().into(),
+            work: work.into(),
+        })
     }
 
     /// A command line of `image-build`.
     pub fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(["--quiet", verb]).env("HOLDFAST_CACHE", &self.cache);
+        command
+            .args(["--quiet", verb])
+            .env("HOLDFAST_CACHE", &self.cache);
         command
     }
 
     /// Names of the recipe's packages, from its lock.
     pub fn packages(&self) -> Result<Vec<String>> {
-        let output =
-            self.command("lock").arg(&self.recipe).arg("--json").output().context("starting image-build lock")?;
+        let output = self
+            .command("lock")
+            .arg(&self.recipe)
+            .arg("--json")
+            .output()
+            .context("starting image-build lock")?;
         if !output.status.success() {
-            bail!("image-build lock failed:\n{}", String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "image-build lock failed:\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         let lock: Lock = serde_json::from_slice(&output.stdout).context("reading the lock")?;
         Ok(lock.packages.into_iter().map(|p| p.name).collect())
@@ -83,7 +101,10 @@ impl Holdfast {
     /// Builds the recipe's qcow2 into folder `out` of the work folder.
     pub fn build(&self, out: &str, how: &Build) -> Result<Cost> {
         let mut command = self.command("build");
-        command.arg(&self.recipe).args(["--format", "qcow2", "--out"]).arg(self.out(out));
+        command
+            .arg(&self.recipe)
+            .args(["--format", "qcow2", "--out"])
+            .arg(self.out(out));
         if let Some(dir) = &self.guest_bin {
             command.arg("--guest-bin").arg(dir);
         }
@@ -94,7 +115,8 @@ impl Holdfast {
             command.env("HOLDFAST_CACHE", cache);
         }
         command.envs(how.env.iter().copied());
-        measure::run(&mut command, &self.work.join("image-build.log")).context("building with image-build")
+        measure::run(&mut command, &self.work.join("image-build.log"))
+            .context("building with image-build")
     }
 
     /// Folder of a build's outputs.
@@ -117,12 +139,14 @@ impl Holdfast {
 
     /// A view of the cache in `dir` in which nothing is unpacked yet.
     pub fn cache_without_unpacked(&self, dir: &Path) -> Result<()> {
-        let entries = fs::read_dir(&self.cache).with_context(|| format!("reading {}", self.cache.display()))?;
+        let entries = fs::read_dir(&self.cache)
+            .with_context(|| format!("reading {}", self.cache.display()))?;
         for entry in entries {
             let entry = entry.with_context(|| format!("reading {}", self.cache.display()))?;
             if entry.file_name() != UNPACKED {
                 let link = dir.join(entry.file_name());
-                symlink(entry.path(), &link).with_context(|| format!("linking {}", link.display()))?;
+                symlink(entry.path(), &link)
+                    .with_context(|| format!("linking {}", link.display()))?;
             }
         }
         Ok(())

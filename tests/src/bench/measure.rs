@@ -31,7 +31,9 @@ pub fn run(command: &mut Command, log: &Path) -> Result<Cost> {
     command.stdin(Stdio::null()).stdout(file).stderr(errors);
     let cpu_before = children_cpu()?;
     let start = Instant::now();
-    let mut child = command.spawn().with_context(|| format!("starting {what}"))?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("starting {what}"))?;
     let done = AtomicBool::new(false);
     let root = child.id();
     let (status, peak_rss) = thread::scope(|scope| {
@@ -50,25 +52,43 @@ pub fn run(command: &mut Command, log: &Path) -> Result<Cost> {
     let wall = start.elapsed();
     let status = status.with_context(|| format!("waiting for {what}"))?;
     if !status.success() {
-        bail!("{what} failed ({status}); the end of {}:\n{}", log.display(), tail(log));
+        bail!(
+            "{what} failed ({status}); the end of {}:\n{}",
+            log.display(),
+            tail(log)
+        );
     }
-    Ok(Cost { wall, cpu: children_cpu()?.saturating_sub(cpu_before), peak_rss })
+    Ok(Cost {
+        wall,
+        cpu: children_cpu()?.saturating_sub(cpu_before),
+        peak_rss,
+    })
 }
 
 /// CPU time of all children waited for so far.
 fn children_cpu() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("getrusage")?;
     let time = [usage.user_time(), usage.system_time()];
-    Ok(time.iter().map(|t| Duration::from_micros((t.tv_sec() * 1_000_000 + t.tv_usec()).unsigned_abs())).sum())
+    Ok(time
+        .iter()
+        .map(|t| Duration::from_micros((t.tv_sec() * 1_000_000 + t.tv_usec()).unsigned_abs()))
+        .sum())
 }
 
 /// Resident bytes of a process and its descendants; those that end meanwhile count nothing.
 fn tree_rss(root: u32) -> u64 {
-    let Ok(entries) = fs::read_dir("/proc") else { return 0 };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return 0;
+    };
     let processes: HashMap<u32, Process> = entries
         .flatten()
         .filter_map(|e| e.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| Some((pid, parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?)))
+        .filter_map(|pid| {
+            Some((
+                pid,
+                parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?,
+            ))
+        })
         .collect();
     let below_root = |mut pid: u32| {
         // A tree is not deeper than it has processes; parents change under our feet.
@@ -83,7 +103,11 @@ fn tree_rss(root: u32) -> u64 {
         }
         false
     };
-    let pages: u64 = processes.iter().filter(|(pid, _)| below_root(**pid)).map(|(_, p)| p.rss_pages).sum();
+    let pages: u64 = processes
+        .iter()
+        .filter(|(pid, _)| below_root(**pid))
+        .map(|(_, p)| p.rss_pages)
+        .sum();
     pages * 4096
 }
 
@@ -129,7 +153,13 @@ mod tests {
     #[test]
     fn stat_with_brackets_in_the_name() {
         let stat = "42 (a) b (c)) S 7 42 42 0 -1 4194560 111 0 0 0 1 2 0 0 20 0 1 0 300 5000000 321 18446744073709551615 1 1";
-        assert_eq!(parse_stat(stat), Some(Process { parent: 7, rss_pages: 321 }));
+        assert_eq!(
+            parse_stat(stat),
+            Some(Process {
+                parent: 7,
+                rss_pages: 321
+            })
+        );
         assert_eq!(parse_stat("42 (x"), None);
     }
 
@@ -143,11 +173,19 @@ mod tests {
     #[test]
     fn children_are_counted() {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let cost = run(Command::new("sh").args(["-c", "sh -c 'sleep 0.3'; echo out"]), log.path()).unwrap();
+        let cost = run(
+            Command::new("sh").args(["-c", "sh -c 'sleep 0.3'; echo out"]),
+            log.path(),
+        )
+        .unwrap();
         assert!(cost.wall >= Duration::from_millis(300));
         assert!(cost.peak_rss > 0);
         assert_eq!(fs::read_to_string(log.path()).unwrap(), "out\n");
-        let failed = run(Command::new("sh").args(["-c", "echo why; exit 3"]), log.path()).unwrap_err();
+        let failed = run(
+            Command::new("sh").args(["-c", "echo why; exit 3"]),
+            log.path(),
+        )
+        .unwrap_err();
         assert!(failed.to_string().contains("why"), "{failed}");
     }
 }

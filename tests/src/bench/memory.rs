@@ -11,5 +11,10 @@ use super::table::{Row, Unit};
 pub fn rows(bench: &Bench) -> Result<Vec<Row>> {
     let boots = bench.boots()?;
     let middle = |side: &[Boot]| median(&side.iter().map(|b| b.memory).collect::<Vec<_>>());
-    Ok(vec![Row::new("memory in use, docker idle", Unit::Bytes, middle(&boots.holdfast), middle(&boots.mkosi))])
+    Ok(vec![Row::new(
+        "memory in use, docker idle",
+        Unit::Bytes,
+        middle(&boots.holdfast),
+        middle(&boots.mkosi),
+    )])
 }

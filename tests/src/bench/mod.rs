@@ -46,7 +46,13 @@ pub enum Figure {
 }
 
 impl Figure {
-    const EACH: [Figure; 5] = [Figure::Build, Figure::Size, Figure::Boot, Figure::Memory, Figure::Reproducible];
+    const EACH: [Figure; 5] = [
+        Figure::Build,
+        Figure::Size,
+        Figure::Boot,
+        Figure::Memory,
+        Figure::Reproducible,
+    ];
 }
 
 /// Whom to measure.
@@ -78,7 +84,8 @@ pub struct Options {
 /// Runs the benchmark.
 pub fn run(options: &Options) -> Result<Table> {
     let bench = Bench::prepare(options)?;
-    let wanted = |figure| options.figures.contains(&figure) || options.figures.contains(&Figure::All);
+    let wanted =
+        |figure| options.figures.contains(&figure) || options.figures.contains(&Figure::All);
     let mut rows = Vec::new();
     for figure in Figure::EACH.into_iter().filter(|f| wanted(*f)) {
         rows.extend(match figure {
@@ -90,7 +97,12 @@ pub fn run(options: &Options) -> Result<Table> {
             Figure::All => Vec::new(),
         });
     }
-    Ok(Table { machine: machine::describe(), peer: bench.peer()?, rows, notes: bench.notes(options) })
+    Ok(Table {
+        machine: machine::describe(),
+        peer: bench.peer()?,
+        rows,
+        notes: bench.notes(options),
+    })
 }
 
 /// Both sides, ready to be measured.
@@ -131,7 +143,15 @@ impl Bench {
                 Some(Mkosi::prepare(&peers, &mirrors, &packages)?)
             }
         };
-        Ok(Bench { holdfast, mkosi, side: options.side, runs: options.runs, work, logs, boots: OnceCell::new() })
+        Ok(Bench {
+            holdfast,
+            mkosi,
+            side: options.side,
+            runs: options.runs,
+            work,
+            logs,
+            boots: OnceCell::new(),
+        })
     }
 
     /// Holdfast, if it is to be measured.
@@ -160,22 +180,44 @@ impl Bench {
             return Ok(boots);
         }
         let ours = self.holdfast_side().map(Holdfast::image).transpose()?;
-        let theirs = self.mkosi_side().map(|m| m.image(Flavour::CloudInit)).transpose()?;
+        let theirs = self
+            .mkosi_side()
+            .map(|m| m.image(Flavour::CloudInit))
+            .transpose()?;
         let mut boots = Boots::default();
         for run in 1..=self.runs {
             if let Some(image) = &ours {
                 progress(&format!("booting Holdfast, {run} of {}", self.runs));
-                boots.holdfast.push(self.boot("Holdfast", image, Dialect::CoreOs, &mut boots.notes)?);
+                boots.holdfast.push(self.boot(
+                    "Holdfast",
+                    image,
+                    Dialect::CoreOs,
+                    &mut boots.notes,
+                )?);
             }
             if let Some(image) = &theirs {
-                progress(&format!("booting the image of mkosi, {run} of {}", self.runs));
-                boots.mkosi.push(self.boot("mkosi", &image.raw, Dialect::CloudInit, &mut boots.notes)?);
+                progress(&format!(
+                    "booting the image of mkosi, {run} of {}",
+                    self.runs
+                ));
+                boots.mkosi.push(self.boot(
+                    "mkosi",
+                    &image.raw,
+                    Dialect::CloudInit,
+                    &mut boots.notes,
+                )?);
             }
         }
         Ok(self.boots.get_or_init(|| boots))
     }
 
-    fn boot(&self, name: &str, image: &Path, dialect: Dialect, notes: &mut Vec<String>) -> Result<Boot> {
+    fn boot(
+        &self,
+        name: &str,
+        image: &Path,
+        dialect: Dialect,
+        notes: &mut Vec<String>,
+    ) -> Result<Boot> {
         let dir = self.logs.join(name);
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let boot = guest::boot(&self.holdfast, image, dialect, &dir)?;

@@ -16,7 +16,10 @@ pub struct Format {
 impl Default for Format {
     /// qemu-img's own default clusters, with zstd.
     fn default() -> Self {
-        Format { cluster_bits: 16, zstd: true }
+        Format {
+            cluster_bits: 16,
+            zstd: true,
+        }
     }
 }
 
@@ -40,13 +43,19 @@ impl Format {
         }
         // The compression type is there in version 3 headers longer than 104 bytes.
         let zstd = word(4)? >= 3 && word(100)? > 104 && header.get(104) == Some(&1);
-        Ok(Format { cluster_bits: word(20)?, zstd })
+        Ok(Format {
+            cluster_bits: word(20)?,
+            zstd,
+        })
     }
 
     /// For `qemu-img convert -o`.
     pub fn options(self) -> String {
         let method = if self.zstd { "zstd" } else { "zlib" };
-        format!("cluster_size={},compression_type={method}", 1_u64.checked_shl(self.cluster_bits).unwrap_or(65536))
+        format!(
+            "cluster_size={},compression_type={method}",
+            1_u64.checked_shl(self.cluster_bits).unwrap_or(65536)
+        )
     }
 }
 
@@ -61,9 +70,15 @@ mod tests {
         header[7] = 3;
         header[23] = 16;
         header[103] = 112;
-        assert_eq!(Format::parse(&header).unwrap().options(), "cluster_size=65536,compression_type=zlib");
+        assert_eq!(
+            Format::parse(&header).unwrap().options(),
+            "cluster_size=65536,compression_type=zlib"
+        );
         header[104] = 1;
-        assert_eq!(Format::parse(&header).unwrap().options(), "cluster_size=65536,compression_type=zstd");
+        assert_eq!(
+            Format::parse(&header).unwrap().options(),
+            "cluster_size=65536,compression_type=zstd"
+        );
         assert!(Format::parse(&header[..50]).is_err());
         assert!(Format::parse(&[0; 112]).is_err());
     }

@@ -25,10 +25,18 @@ pub fn rows(bench: &Bench) -> Result<Vec<Row>> {
     if let Some(mkosi) = bench.mkosi_side() {
         let image = mkosi.image(Flavour::Plain)?;
         let qcow2 = mkosi.compressed_size(&image.raw, like.as_deref())?;
-        theirs = [Some(qcow2 as f64), Some(size(&image.uki)?), Some(size(&image.initrd)?)];
+        theirs = [
+            Some(qcow2 as f64),
+            Some(size(&image.uki)?),
+            Some(size(&image.initrd)?),
+        ];
     }
     let row = |figure, at: usize| Row::new(figure, Unit::Bytes, ours[at], theirs[at]);
-    Ok(vec![row("image, compressed qcow2", 0), row("unified kernel image", 1), row("initrd", 2)])
+    Ok(vec![
+        row("image, compressed qcow2", 0),
+        row("unified kernel image", 1),
+        row("initrd", 2),
+    ])
 }
 
 fn size(path: &Path) -> Result<f64> {

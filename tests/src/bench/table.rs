@@ -41,8 +41,18 @@ pub struct Row {
 
 impl Row {
     /// A row.
-    pub fn new(figure: impl Into<String>, unit: Unit, holdfast: Option<f64>, peer: Option<f64>) -> Self {
-        Row { figure: figure.into(), unit, holdfast, peer }
+    pub fn new(
+        figure: impl Into<String>,
+        unit: Unit,
+        holdfast: Option<f64>,
+        peer: Option<f64>,
+    ) -> Self {
+        Row {
+            figure: figure.into(),
+            unit,
+            holdfast,
+            peer,
+        }
     }
 
     /// Peer divided by ours: how many times less Holdfast needs.
@@ -73,11 +83,25 @@ impl Table {
         let peer = self.peer.as_deref().unwrap_or("peer");
         let mut lines = vec![["", "Holdfast", peer, "peer / Holdfast"].map(String::from)];
         for row in &self.rows {
-            let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| row.unit.show(v));
-            let ratio = row.ratio().map_or_else(|| "-".to_owned(), |r| format!("{r:.1} x"));
-            lines.push([row.figure.clone(), show(row.holdfast), show(row.peer), ratio]);
+            let show =
+                |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| row.unit.show(v));
+            let ratio = row
+                .ratio()
+                .map_or_else(|| "-".to_owned(), |r| format!("{r:.1} x"));
+            lines.push([
+                row.figure.clone(),
+                show(row.holdfast),
+                show(row.peer),
+                ratio,
+            ]);
         }
-        let width = |column: usize| lines.iter().map(|l| l[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| {
+            lines
+                .iter()
+                .map(|l| l[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let widths = [width(0), width(1), width(2), width(3)];
         let mut out = format!("Machine: {}\n\n", self.machine);
         for [figure, ours, theirs, ratio] in &lines {

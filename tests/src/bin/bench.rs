@@ -52,7 +52,13 @@ fn main() -> ExitCode {
         recipe: args.recipe,
         packages: args.packages,
     };
-    let printed = run(&options).and_then(|table| if args.json { Ok(table.json()? + "\n") } else { Ok(table.text()) });
+    let printed = run(&options).and_then(|table| {
+        if args.json {
+            Ok(table.json()? + "\n")
+        } else {
+            Ok(table.text())
+        }
+    });
     match printed {
         Ok(text) => {
             print!("{text}");

@@ -10,12 +10,30 @@ use image_build::archive::mirror::Mirrors;
 
 /// Path below the configuration's folder, content.
 const FILES: [(&str, &str); 6] = [
-    ("mkosi.conf", include_str!("../../../bench/mkosi/mkosi.conf")),
-    ("mkosi.profiles/cloud-init/mkosi.conf", include_str!("../../../bench/mkosi/mkosi.profiles/cloud-init/mkosi.conf")),
-    ("mkosi.repart/00-esp.conf", include_str!("../../../bench/mkosi/mkosi.repart/00-esp.conf")),
-    ("mkosi.repart/10-usr-verity.conf", include_str!("../../../bench/mkosi/mkosi.repart/10-usr-verity.conf")),
-    ("mkosi.repart/11-usr.conf", include_str!("../../../bench/mkosi/mkosi.repart/11-usr.conf")),
-    ("mkosi.repart/30-root.conf", include_str!("../../../bench/mkosi/mkosi.repart/30-root.conf")),
+    (
+        "mkosi.conf",
+        include_str!("../../../bench/mkosi/mkosi.conf"),
+    ),
+    (
+        "mkosi.profiles/cloud-init/mkosi.conf",
+        include_str!("../../../bench/mkosi/mkosi.profiles/cloud-init/mkosi.conf"),
+    ),
+    (
+        "mkosi.repart/00-esp.conf",
+        include_str!("../../../bench/mkosi/mkosi.repart/00-esp.conf"),
+    ),
+    (
+        "mkosi.repart/10-usr-verity.conf",
+        include_str!("../../../bench/mkosi/mkosi.repart/10-usr-verity.conf"),
+    ),
+    (
+        "mkosi.repart/11-usr.conf",
+        include_str!("../../../bench/mkosi/mkosi.repart/11-usr.conf"),
+    ),
+    (
+        "mkosi.repart/30-root.conf",
+        include_str!("../../../bench/mkosi/mkosi.repart/30-root.conf"),
+    ),
 ];
 
 /// Where Debian's keys are in the tools tree.
@@ -23,9 +41,15 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// All files with their contents, for suite `trixie`.
 pub fn files(packages: &[String], mirrors: &Mirrors) -> Vec<(String, String)> {
-    let mut files: Vec<(String, String)> = FILES.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect();
+    let mut files: Vec<(String, String)> = FILES
+        .iter()
+        .map(|(path, text)| ((*path).into(), (*text).into()))
+        .collect();
     files.push(("mkosi.conf.d/packages.conf".into(), package_list(packages)));
-    files.push(("mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources".into(), sources(mirrors)));
+    files.push((
+        "mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources".into(),
+        sources(mirrors),
+    ));
     files
 }
 
@@ -54,9 +78,15 @@ fn package_list(packages: &[String]) -> String {
 
 fn sources(mirrors: &Mirrors) -> String {
     let source = |url: &str, suites: &str| {
-        format!("Types: deb\nURIs: {url}\nSuites: {suites}\nComponents: main\nSigned-By: {KEYRING}\n")
+        format!(
+            "Types: deb\nURIs: {url}\nSuites: {suites}\nComponents: main\nSigned-By: {KEYRING}\n"
+        )
     };
-    format!("{}\n{}", source(&mirrors.main, "trixie trixie-updates"), source(&mirrors.security, "trixie-security"))
+    format!(
+        "{}\n{}",
+        source(&mirrors.main, "trixie trixie-updates"),
+        source(&mirrors.security, "trixie-security")
+    )
 }
 
 #[cfg(test)]
@@ -69,9 +99,15 @@ mod tests {
             package_list(&["docker.io".into(), "systemd".into()]),
             "[Content]\nPackages=\n        docker.io\n        systemd\n"
         );
-        let mirrors = Mirrors { main: "http://mirror.invalid/debian".into(), security: "http://mirror.invalid/s".into() };
+        let mirrors = Mirrors {
+            main: "http://mirror.invalid/debian".into(),
+            security: "http://mirror.invalid/s".into(),
+        };
         let text = sources(&mirrors);
-        assert!(text.contains("URIs: http://mirror.invalid/s\nSuites: trixie-security\n"), "{text}");
+        assert!(
+            text.contains("URIs: http://mirror.invalid/s\nSuites: trixie-security\n"),
+            "{text}"
+        );
         assert_eq!(text.matches("Types: deb\n").count(), 2);
     }
 }

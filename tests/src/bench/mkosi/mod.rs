@@ -66,7 +66,9 @@ impl Mkosi {
     /// configuration for `packages`.
     pub fn prepare(dir: &Path, mirrors: &Mirrors, packages: &[String]) -> Result<Self> {
         if !nix::unistd::geteuid().is_root() {
-            bail!("mkosi and its tools tree need root here; run the benchmark as root, or with --side holdfast");
+            bail!(
+                "mkosi and its tools tree need root here; run the benchmark as root, or with --side holdfast"
+            );
         }
         let work = dir.join("mkosi");
         for part in ["out", "packages", "trees", "workspace"] {
@@ -77,7 +79,11 @@ impl Mkosi {
         let files = config::files(packages, mirrors);
         config::write(&work.join("conf"), &files)?;
         let config_hash = hash(&files);
-        Ok(Mkosi { tools, work, config_hash })
+        Ok(Mkosi {
+            tools,
+            work,
+            config_hash,
+        })
     }
 
     /// Name, version and suite.
@@ -93,8 +99,16 @@ impl Mkosi {
             fs::remove_file(&stamp).with_context(|| format!("removing {}", stamp.display()))?;
         }
         let mut command = self.tools.command(&self.work, "mkosi");
-        command.args(["--directory=/work/conf", "--output-directory=/work/out", "--package-cache-dir=/work/packages"]);
-        command.args(["--workspace-directory=/work/workspace", "--cache-directory=/work/trees", "--force"]);
+        command.args([
+            "--directory=/work/conf",
+            "--output-directory=/work/out",
+            "--package-cache-dir=/work/packages",
+        ]);
+        command.args([
+            "--workspace-directory=/work/workspace",
+            "--cache-directory=/work/trees",
+            "--force",
+        ]);
         command.arg(format!("--output={name}"));
         if flavour == Flavour::CloudInit {
             command.arg("--profile=cloud-init");
@@ -103,20 +117,31 @@ impl Mkosi {
             Reuse::Nothing => "--incremental=no",
             Reuse::Trees => "--incremental=yes",
         });
-        let cost = measure::run(command.arg("build"), &self.log(flavour)).context("building with mkosi")?;
-        fs::write(&stamp, &self.config_hash).with_context(|| format!("writing {}", stamp.display()))?;
+        let cost = measure::run(command.arg("build"), &self.log(flavour))
+            .context("building with mkosi")?;
+        fs::write(&stamp, &self.config_hash)
+            .with_context(|| format!("writing {}", stamp.display()))?;
         Ok(cost)
     }
 
     /// The image as it is in the cache; built when there is none for this configuration.
     pub fn image(&self, flavour: Flavour) -> Result<Image> {
-        let current = fs::read_to_string(self.stamp(flavour)).is_ok_and(|hash| hash == self.config_hash);
+        let current =
+            fs::read_to_string(self.stamp(flavour)).is_ok_and(|hash| hash == self.config_hash);
         if !current {
             eprintln!("building the {} image of mkosi", flavour.name());
             self.build(flavour, Reuse::Nothing)?;
         }
-        let file = |extension: &str| self.work.join("out").join(format!("{}.{extension}", flavour.name()));
-        Ok(Image { raw: file("raw"), uki: file("efi"), initrd: file("initrd") })
+        let file = |extension: &str| {
+            self.work
+                .join("out")
+                .join(format!("{}.{extension}", flavour.name()))
+        };
+        Ok(Image {
+            raw: file("raw"),
+            uki: file("efi"),
+            initrd: file("initrd"),
+        })
     }
 
     /// Compresses `raw` as `like` is compressed: same cluster size and method. Returns its size in bytes.
@@ -125,13 +150,32 @@ impl Mkosi {
             Some(path) => super::qcow2::Format::read(path)?,
             None => super::qcow2::Format::default(),
         };
-        let name = raw.file_name().context("the image has no name")?.to_string_lossy().into_owned();
+        let name = raw
+            .file_name()
+            .context("the image has no name")?
+            .to_string_lossy()
+            .into_owned();
         let mut command = self.tools.command(&self.work, "qemu-img");
-        command.args(["convert", "-c", "-W", "-m", "2", "-O", "qcow2", "-o", &format.options()]);
-        command.arg(format!("/work/out/{name}")).arg("/work/out/compressed.qcow2");
-        measure::run(&mut command, &self.work.join("qemu-img.log")).context("compressing the image of mkosi")?;
+        command.args([
+            "convert",
+            "-c",
+            "-W",
+            "-m",
+            "2",
+            "-O",
+            "qcow2",
+            "-o",
+            &format.options(),
+        ]);
+        command
+            .arg(format!("/work/out/{name}"))
+            .arg("/work/out/compressed.qcow2");
+        measure::run(&mut command, &self.work.join("qemu-img.log"))
+            .context("compressing the image of mkosi")?;
         let path = self.work.join("out/compressed.qcow2");
-        let size = fs::metadata(&path).with_context(|| format!("reading {}", path.display()))?.len();
+        let size = fs::metadata(&path)
+            .with_context(|| format!("reading {}", path.display()))?
+            .len();
         fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
         Ok(size)
     }
@@ -148,19 +192,30 @@ impl Mkosi {
 /// A program of the host; installed with apt-get when it is missing.
 fn host_program(program: &str, package: &str) -> Result<PathBuf> {
     let find = || {
-        ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().map(|dir| Path::new(dir).join(program)).find(|p| p.is_file())
+        ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
+            .iter()
+            .map(|dir| Path::new(dir).join(program))
+            .find(|p| p.is_file())
     };
     if let Some(path) = find() {
         return Ok(path);
     }
     eprintln!("installing {package} with apt-get");
     let status = Command::new("apt-get")
-        .args(["install", "--yes", "--quiet", "--no-install-recommends", package])
+        .args([
+            "install",
+            "--yes",
+            "--quiet",
+            "--no-install-recommends",
+            package,
+        ])
         .env("DEBIAN_FRONTEND", "noninteractive")
         .status();
     match (status, find()) {
         (Ok(status), Some(path)) if status.success() => Ok(path),
-        _ => bail!("{program} is missing; install the Debian package {package}, or run with --side holdfast"),
+        _ => bail!(
+            "{program} is missing; install the Debian package {package}, or run with --side holdfast"
+        ),
     }
 }
 
@@ -172,5 +227,9 @@ fn hash(files: &[(String, String)]) -> String {
         hasher.update(text);
         hasher.update([0]);
     }
-    hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    hasher
+        .finalize()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }

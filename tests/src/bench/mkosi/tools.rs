@@ -16,7 +16,8 @@ use crate::bench::measure;
 const SUITE: &str = "forky";
 
 /// mkosi depends on nearly everything it runs; these it only recommends or expects.
-const PACKAGES: &str = "mkosi,ca-certificates,mount,procps,qemu-utils,systemd-boot-efi,xz-utils,zstd";
+const PACKAGES: &str =
+    "mkosi,ca-certificates,mount,procps,qemu-utils,systemd-boot-efi,xz-utils,zstd";
 
 const ENTER: &str = include_str!("../../../bench/mkosi/enter.sh");
 
@@ -36,7 +37,8 @@ impl Tools {
         }
         let enter = dir.join("enter.sh");
         fs::write(&enter, ENTER).with_context(|| format!("writing {}", enter.display()))?;
-        fs::set_permissions(&enter, fs::Permissions::from_mode(0o755)).context("making enter.sh executable")?;
+        fs::set_permissions(&enter, fs::Permissions::from_mode(0o755))
+            .context("making enter.sh executable")?;
         Ok(Tools { tree, enter })
     }
 
@@ -44,17 +46,31 @@ impl Tools {
     pub fn command(&self, work: &Path, program: &str) -> Command {
         let mut command = Command::new(&self.enter);
         command.arg(&self.tree).arg(work).arg(program);
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root").env("LC_ALL", "C.UTF-8");
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", "/root")
+            .env("LC_ALL", "C.UTF-8");
         command
     }
 
     /// `mkosi 27.1 (forky)`.
     pub fn version(&self, work: &Path) -> Result<String> {
-        let output = self.command(work, "mkosi").arg("--version").output().context("starting mkosi")?;
+        let output = self
+            .command(work, "mkosi")
+            .arg("--version")
+            .output()
+            .context("starting mkosi")?;
         if !output.status.success() {
-            bail!("mkosi --version failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "mkosi --version failed: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
-        Ok(format!("{} ({SUITE})", String::from_utf8_lossy(&output.stdout).trim()))
+        Ok(format!(
+            "{} ({SUITE})",
+            String::from_utf8_lossy(&output.stdout).trim()
+        ))
     }
 }
 
