@@ -5,6 +5,7 @@
 //! is being set up. The second repeats the first's reading, which costs milliseconds and
 //! catches drives that appeared late.
 
+mod addresses;
 mod cache;
 mod rivals;
 
@@ -126,6 +127,14 @@ impl Outcome {
         !fresh && self.detection.is_known()
     }
 
+    /// Adds our own addresses where the provider tells none. Not kept in the
+    /// copy: they may differ at the next boot.
+    fn complete(&mut self, own: &[IpAddr]) {
+        if let Some(data) = &mut self.data {
+            addresses::complete(&mut data.fetched.metadata, own);
+        }
+    }
+
     fn note(&mut self, candidate: &Candidate, source: String, result: String, used: bool) {
         self.attempts.push(Attempt { provider: candidate.provider, source, result, used });
     }
@@ -174,18 +183,22 @@ async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Resul
     let (scene, mut outcome) = loop {
         let (scene, detection) = look(root.path(), surroundings);
         let mut outcome = Outcome::new(detection);
-        if let Some(found) = local_data(&scene, &mut outcome) {
+        let local = local_data(&scene, &mut outcome);
+        let own = (surroundings.addresses)();
+        // Leases, addresses and drives all arrive as kernel events. Drives are
+        // waited for as well as addresses: they seldom tell the machine's own.
+        if !net::is_online(&own) {
+            if timeout_at(limit, wake.changed()).await.is_ok() {
+                continue;
+            }
+            outcome.warnings.push("no network address in time".into());
+        }
+        if let Some(found) = local {
             accept(root, &scene.evidence, found, &mut outcome);
+            outcome.complete(&own);
             return Ok(outcome);
         }
-        // Leases, addresses and drives all arrive as kernel events.
-        let online = net::is_online(&(surroundings.addresses)());
-        if online || timeout_at(limit, wake.changed()).await.is_err() {
-            if !online {
-                outcome.warnings.push("no network address in time".into());
-            }
-            break (scene, outcome);
-        }
+        break (scene, outcome);
     };
     let budget = if outcome.detection.is_known() {
         surroundings.budget.known
@@ -194,9 +207,10 @@ async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Resul
     };
     if let Some(found) = rivals::ask(&scene, http, Instant::now() + budget, &mut outcome).await {
         accept(root, &scene.evidence, found, &mut outcome);
-        return Ok(outcome);
+    } else {
+        recall(root, &scene.evidence, &mut outcome);
     }
-    recall(root, &scene.evidence, &mut outcome);
+    outcome.complete(&(surroundings.addresses)());
     Ok(outcome)
 }
 

@@ -54,6 +54,7 @@ fn keeps_what_it_fetched_and_falls_back_to_it() {
     assert!(silent.is_silent());
     let kept = silent.data.unwrap();
     assert_eq!((kept.origin, &kept.fetched), (Origin::Cached, &data.fetched));
+    assert_eq!(kept.fetched.metadata.private_ipv4, "10.0.0.5".parse().ok());
     assert!(silent.warnings.iter().any(|w| w.contains("copy kept")), "{:?}", silent.warnings);
 
     // The same disk in another machine.
@@ -120,6 +121,12 @@ fn drives_need_no_network() {
     for stage in [Stage::Local, Stage::Network] {
         let outcome = run(stage, &root, &surroundings).unwrap();
         assert_eq!(outcome.data.unwrap().fetched.provider, "nocloud");
+    }
+    // Where there is a network, it tells our address.
+    let surroundings = Surroundings { addresses: || vec!["10.0.0.5".parse().unwrap()], ..surroundings };
+    for (stage, address) in [(Stage::Local, None), (Stage::Network, "10.0.0.5".parse().ok())] {
+        let outcome = run(stage, &root, &surroundings).unwrap();
+        assert_eq!(outcome.data.unwrap().fetched.metadata.private_ipv4, address);
     }
 }
 

@@ -5,6 +5,7 @@ mod cloudstack;
 mod configdrive;
 mod document;
 mod ec2;
+pub(crate) mod host;
 mod keys;
 mod nocloud;
 mod openstack;
@@ -39,17 +40,24 @@ pub struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
+    /// What the hypervisor hands over: QEMU's firmware configuration, systemd
+    /// credentials.
+    Host,
     /// A disk labelled `cidata`.
+    #[serde(rename = "nocloud-disk")]
     NoCloudDisk,
     /// Documents below a URL (`ds=nocloud;s=URL`).
+    #[serde(rename = "nocloud-seed")]
     NoCloudSeed,
     /// A disk labelled `config-2`, in OpenStack's or CloudStack's layout.
     ConfigDrive,
     /// EC2's instance metadata service.
     Ec2,
     /// CloudStack's virtual router.
+    #[serde(rename = "cloudstack")]
     CloudStack,
     /// OpenStack's metadata service.
+    #[serde(rename = "openstack")]
     OpenStack,
 }
 
@@ -88,7 +96,7 @@ pub struct Scene {
 impl Source {
     /// Whether it needs no network.
     pub fn is_local(self) -> bool {
-        matches!(self, Source::NoCloudDisk | Source::ConfigDrive)
+        matches!(self, Source::Host | Source::NoCloudDisk | Source::ConfigDrive)
     }
 
     /// Reads a local source; `None` when it is not there (or not local).
@@ -97,6 +105,7 @@ impl Source {
     /// The device failed or what it holds makes no sense.
     pub fn read(self, scene: &Scene) -> Result<Option<Found>> {
         match self {
+            Source::Host => host::read(scene),
             Source::NoCloudDisk => nocloud::read(scene),
             Source::ConfigDrive => configdrive::read(scene),
             _ => Ok(None),
@@ -110,7 +119,7 @@ impl Source {
     /// No answer before the deadline, or one that makes no sense.
     pub async fn fetch(self, scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
         match self {
-            Source::NoCloudDisk | Source::ConfigDrive => self.read(scene),
+            Source::Host | Source::NoCloudDisk | Source::ConfigDrive => self.read(scene),
             Source::NoCloudSeed => nocloud::fetch(scene, http, deadline).await,
             Source::Ec2 => ec2::fetch(scene, http, deadline).await,
             Source::CloudStack => cloudstack::fetch(scene, http, deadline).await,
@@ -122,6 +131,7 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Source::Host => "firmware configuration or credentials",
             Source::NoCloudDisk => "disk labelled cidata",
             Source::NoCloudSeed => "NoCloud seed URL",
             Source::ConfigDrive => "disk labelled config-2",

@@ -12,7 +12,7 @@ use std::fs::File;
 use tokio::time::Instant;
 
 /// Names of documents, and the largest size accepted.
-const DOCUMENTS: [(&str, u64); 4] = [
+pub(super) const DOCUMENTS: [(&str, u64); 4] = [
     ("user-data", MAX_BODY as u64),
     ("meta-data", MAX_DOCUMENT),
     ("vendor-data", MAX_BODY as u64),

@@ -308,3 +308,20 @@ fn drives_with_the_wrong_content() {
     let (_root, scene) = drive("cloudstack-plain.iso", "cidata");
     assert!(Source::NoCloudDisk.read(&scene).is_err());
 }
+
+#[test]
+fn handed_over_by_the_hypervisor() {
+    let root = tempfile::tempdir().unwrap();
+    let entry = root.path().join("sys/firmware/qemu_fw_cfg/by_name/opt/org.holdfast/user-data");
+    fs::create_dir_all(&entry).unwrap();
+    fs::write(entry.join("raw"), "#cloud-config\n").unwrap();
+    let credentials = root.path().join("run/credentials/@system");
+    fs::create_dir_all(&credentials).unwrap();
+    fs::write(credentials.join("oem.meta-data"), "local-hostname: handed\n").unwrap();
+    let (evidence, detection) = crate::detect::run(root.path());
+    assert_eq!(detection.candidates[0].provider, "host");
+    let scene = Scene { root: root.path().to_owned(), evidence, ..Scene::default() };
+    let fetched = Source::Host.read(&scene).unwrap().unwrap().fetched;
+    assert_eq!(fetched.user_data.as_deref(), Some(&b"#cloud-config\n"[..]));
+    assert_eq!(fetched.metadata.hostname.as_deref(), Some("handed"));
+}

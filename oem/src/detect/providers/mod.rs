@@ -3,6 +3,7 @@
 
 mod cloudstack;
 mod ec2;
+mod host;
 mod nocloud;
 mod openstack;
 mod others;
@@ -11,6 +12,7 @@ use super::Provider;
 
 /// Every provider this version knows by name.
 pub static PROVIDERS: &[Provider] = &[
+    host::PROVIDER,
     nocloud::PROVIDER,
     openstack::PROVIDER,
     cloudstack::PROVIDER,
