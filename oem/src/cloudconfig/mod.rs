@@ -15,7 +15,7 @@ mod units;
 mod users;
 mod write_files;
 
-pub use diag::{At, Diagnostic, Severity, Spot};
+pub use diag::{At, Diagnostic, Severity, Spot, render};
 pub use ssh_keys::looks_like_key;
 pub use units::{DropIn, Unit, Verb, network_unit};
 pub use users::User;

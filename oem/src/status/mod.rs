@@ -4,13 +4,13 @@
 use crate::cloudconfig::Diagnostic;
 use crate::error::{Context as _, Error, Result};
 use crate::plan::Origin;
-use crate::root::{Root, SystemView as _};
+use crate::root::{Found, Root, SystemView as _};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 /// Report of the last run in this boot.
 pub const RUN: &str = "/run/oem/status.json";
-/// The same, kept over reboots.
+/// Report of the last run that changed something, kept over reboots.
 pub const KEPT: &str = "/var/lib/oem/status.json";
 
 /// What became of a resource.
@@ -113,8 +113,10 @@ impl Report {
     /// Writes the report where `oem status` looks.
     pub fn write(&self, root: &Root) -> Result<()> {
         let text = serde_json::to_string_pretty(self).environment(|| "cannot write the status".to_owned())? + "\n";
-        for path in [RUN, KEPT] {
-            root.write(path, text.as_bytes(), 0o600, Some((0, 0)))?;
+        root.write(RUN, text.as_bytes(), 0o600, Some((0, 0)))?;
+        // A run that changed nothing writes nothing that lasts.
+        if self.count(State::Done) > 0 || root.look(KEPT)? == Found::Missing {
+            root.write(KEPT, text.as_bytes(), 0o600, Some((0, 0)))?;
         }
         Ok(())
     }

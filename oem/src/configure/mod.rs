@@ -110,3 +110,6 @@ pub fn configure(root: &Root, phase: &str, oem: Option<&[u8]>, fetched: &Fetched
     report.write(root)?;
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests;

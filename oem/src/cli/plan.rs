@@ -1,0 +1,106 @@
+//! `oem plan`.
+
+use super::input::InputArgs;
+use super::{apply, print, print_json};
+use crate::configure::Intake;
+use crate::error::Result;
+use crate::plan::{Change, Plan, Work, change};
+use crate::root::Root;
+use crate::status::Finding;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  oem plan --user-data user-data.yml\n  oem plan --user-data user-data.yml --metadata meta.json --root tree --json\n\nWithout files: what the provider sent at the last fetch.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+    /// Print the plan as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One step as printed.
+#[derive(Serialize)]
+struct Line {
+    resource: String,
+    origin: String,
+    change: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Output {
+    findings: Vec<Finding>,
+    steps: Vec<Line>,
+}
+
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let root = args.input.open_root()?;
+    let fetched = apply::fetched(&args.input, &root)?;
+    let oem = args.input.oem(&root)?;
+    let intake = Intake::of(oem.as_deref(), &fetched);
+    let plan = intake.plan(&fetched.metadata, &root)?;
+    let output = Output { findings: intake.report_findings(), steps: lines(&plan, &root) };
+    if args.json {
+        print_json(&output)?;
+    } else {
+        print(&text(&output))?;
+    }
+    Ok(u8::from(output.findings.iter().any(|f| f.severity == "error")))
+}
+
+fn lines(plan: &Plan, root: &Root) -> Vec<Line> {
+    plan.steps
+        .iter()
+        .map(|step| {
+            let mut line = Line {
+                resource: step.resource.clone(),
+                origin: step.origin.to_string(),
+                change: "skip",
+                diff: None,
+                why: step.note.clone(),
+                hint: None,
+            };
+            match &step.work {
+                Work::Skip { why, hint } => (line.why, line.hint) = (Some(why.clone()), hint.clone()),
+                Work::Do(action) => match change(action, root) {
+                    Ok(Change::Unchanged) => line.change = "unchanged",
+                    Ok(Change::Create(diff)) => (line.change, line.diff) = ("create", Some(diff)),
+                    Ok(Change::Update(diff)) => (line.change, line.diff) = ("update", Some(diff)),
+                    Ok(Change::Run) => line.change = "run",
+                    Err(e) => {
+                        (line.change, line.why) = ("fail", Some(e.chain()));
+                        line.hint = e.hint_text().map(str::to_owned);
+                    }
+                },
+            }
+            line
+        })
+        .collect()
+}
+
+fn text(output: &Output) -> String {
+    let mut out = String::new();
+    for f in &output.findings {
+        let _ = writeln!(out, "{}: {}: {} {}", f.origin, f.severity, f.key, f.message);
+    }
+    for line in &output.steps {
+        let _ = write!(out, "{:<9} {} ({})", line.change, line.resource, line.origin);
+        let _ = writeln!(out, "{}", line.why.as_ref().map(|w| format!(": {w}")).unwrap_or_default());
+        if let Some(hint) = &line.hint {
+            let _ = writeln!(out, "    hint: {hint}");
+        }
+        for l in line.diff.iter().flat_map(|d| d.lines()) {
+            let _ = writeln!(out, "    {l}");
+        }
+    }
+    let changes = output.steps.iter().filter(|l| matches!(l.change, "create" | "update")).count();
+    let _ = writeln!(out, "{changes} changes");
+    out
+}
