@@ -59,7 +59,18 @@ pub(super) fn load(root: &Root, evidence: &Evidence) -> Result<Option<Fetched>> 
     if cached.machine != evidence.dmi.product_uuid {
         return Ok(None);
     }
-    let dir = format!("{INSTANCES}/{}", cached.directory);
+    load_from(root, &format!("{INSTANCES}/{}", cached.directory))
+}
+
+/// What was fetched in this boot.
+///
+/// # Errors
+/// The copy is damaged or not readable (it is only for root).
+pub fn fetched(root: &Root) -> Result<Option<Fetched>> {
+    load_from(root, RUNTIME)
+}
+
+fn load_from(root: &Root, dir: &str) -> Result<Option<Fetched>> {
     let path = format!("{dir}/metadata.json");
     let Some(json) = root.read(&path)? else { return Ok(None) };
     let document: Document =

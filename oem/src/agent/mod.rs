@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-pub use cache::{INSTANCES, RUNTIME};
+pub use cache::{INSTANCES, RUNTIME, fetched};
 
 /// Time limits. Nothing that leads to sshd waits for them; they bound how long
 /// the rest of the boot waits for configuration.

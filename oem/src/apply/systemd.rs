@@ -23,6 +23,8 @@ const PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 /// The manager's own socket, there before any message bus is.
 const PRIVATE: &str = "/run/systemd/private";
+/// Longest wait for the connection.
+const CONNECT: Duration = Duration::from_secs(5);
 /// A reload of a busy machine takes a while; a job is queued at once.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -30,8 +32,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Bus {
     runtime: tokio::runtime::Runtime,
     connection: Connection,
-    /// Peers have no bus names.
-    destination: Option<&'static str>,
 }
 
 impl Bus {
@@ -43,28 +43,35 @@ impl Bus {
         }
         let what = || "cannot reach systemd over D-Bus".to_owned();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().environment(what)?;
-        let (connection, destination) = runtime
+        let connection = runtime
             .block_on(async {
-                if Path::new(PRIVATE).exists() {
-                    let address = format!("unix:path={PRIVATE}");
-                    if let Ok(peer) = Builder::address(address.as_str()).p2p().method_timeout(TIMEOUT).build().await {
-                        return Ok((peer, None));
-                    }
-                }
-                let bus = Builder::system().method_timeout(TIMEOUT).build().await?;
-                Ok::<_, zbus::Error>((bus, Some(NAME)))
+                tokio::time::timeout(CONNECT, connection())
+                    .await
+                    .map_err(|e| std::io::Error::new(std::io::ErrorKind::TimedOut, e).into())
+                    .and_then(|c| c)
             })
             .environment(what)
             .map_err(|e| e.hint("run as root, and look at `systemctl status dbus`"))?;
-        Ok(Some(Bus { runtime, connection, destination }))
+        Ok(Some(Bus { runtime, connection }))
     }
 
     fn call<B>(&self, path: &str, interface: &str, method: &str, body: &B) -> zbus::Result<zbus::Message>
     where
         B: serde::Serialize + zbus::DynamicType,
     {
-        self.runtime.block_on(self.connection.call_method(self.destination, path, Some(interface), method, body))
+        self.runtime.block_on(self.connection.call_method(Some(NAME), path, Some(interface), method, body))
     }
+}
+
+/// The private socket if it takes us, else the message bus.
+async fn connection() -> zbus::Result<Connection> {
+    if Path::new(PRIVATE).exists() {
+        let address = format!("unix:path={PRIVATE}");
+        if let Ok(peer) = Builder::address(address.as_str()).p2p().method_timeout(TIMEOUT).build().await {
+            return Ok(peer);
+        }
+    }
+    Builder::system().method_timeout(TIMEOUT).build().await
 }
 
 impl Systemd for Bus {

@@ -51,7 +51,7 @@ impl InputArgs {
         let optional = |p: &Option<PathBuf>| p.as_deref().map(read_file).transpose();
         let metadata = match &self.metadata {
             None => Metadata::default(),
-            Some(path) => serde_json::from_slice(&read_file(path)?)
+            Some(path) => metadata(&read_file(path)?)
                 .input(|| format!("{} is not metadata", path.display()))
                 .map_err(|e| e.hint("expected JSON with hostname, ssh_keys, public_ipv4, private_ipv4..."))?,
         };
@@ -79,6 +79,13 @@ impl InputArgs {
             None => root.read(OEM_CONFIG),
         }
     }
+}
+
+/// Metadata alone, or inside what `oem fetch --json` prints.
+fn metadata(json: &[u8]) -> serde_json::Result<Metadata> {
+    let value: serde_json::Value = serde_json::from_slice(json)?;
+    let inner = value.get("metadata").cloned().unwrap_or(value);
+    serde_json::from_value(inner)
 }
 
 /// Reads a file named by the user, `-` for standard input.

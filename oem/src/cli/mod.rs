@@ -1,7 +1,10 @@
 //! Command line. One file per command; each prints and returns an exit status.
 
 mod apply;
+mod detect;
+mod fetch;
 mod input;
+mod phase;
 mod plan;
 mod schema;
 mod status;
@@ -22,6 +25,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Tell which provider this machine runs on
+    Detect(detect::Args),
+    /// Ask the provider for metadata and user-data
+    Fetch(fetch::Args),
     /// Check a user-data file: every finding with line, column and a suggestion
     Validate(validate::Args),
     /// Show what applying would change, as a diff; changes nothing
@@ -37,6 +44,8 @@ enum Command {
 /// Runs a parsed command line. Returns the exit status.
 pub fn run(cli: Cli) -> Result<u8> {
     match cli.command {
+        Command::Detect(args) => detect::run(&args),
+        Command::Fetch(args) => fetch::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Apply(args) => apply::run(&args),

@@ -84,7 +84,9 @@ impl Intake {
 /// Plans and applies everything below `root`, and writes the report there.
 /// systemd is only asked when `root` is the running machine's own. Blocking;
 /// not to be called from inside an async runtime.
-pub fn configure(root: &Root, phase: &str, oem: Option<&[u8]>, fetched: &Fetched) -> Result<Report> {
+///
+/// `news` is a report with what is known so far: phase, sources, warnings.
+pub fn configure(root: &Root, news: Report, oem: Option<&[u8]>, fetched: &Fetched) -> Result<Report> {
     let start = std::time::Instant::now();
     let intake = Intake::of(oem, fetched);
     let plan = intake.plan(&fetched.metadata, root)?;
@@ -100,13 +102,17 @@ pub fn configure(root: &Root, phase: &str, oem: Option<&[u8]>, fetched: &Fetched
     } else {
         None
     };
-    let mut report = apply(&plan, root, bus.as_ref().map(|b| b as &dyn Systemd))?;
+    let done = apply(&plan, root, bus.as_ref().map(|b| b as &dyn Systemd))?;
     let named = |s: &str| Some(s.to_owned()).filter(|s| !s.is_empty());
-    report.provider = named(&fetched.provider).or_else(|| named(&fetched.metadata.provider));
-    report.source = named(&fetched.source);
-    report.phase = phase.to_owned();
-    report.findings = findings;
-    report.milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let report = Report {
+        provider: named(&fetched.provider).or_else(|| named(&fetched.metadata.provider)),
+        source: named(&fetched.source),
+        findings,
+        finished: done.finished,
+        resources: done.resources,
+        milliseconds: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ..news
+    };
     report.write(root)?;
     Ok(report)
 }

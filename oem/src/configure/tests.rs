@@ -169,7 +169,7 @@ fn nothing_leaves_the_root() {
     let user_data = "#cloud-config\nssh_authorized_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA]\nwrite_files:\n\
         - {path: /etc/escape/new, content: x}\n- {path: /etc/victim, content: x}\n- {path: /etc/../../outside/y, content: x}\n";
     let fetched = Fetched { user_data: Some(user_data.into()), ..Fetched::default() };
-    let report = configure(&Root::open(&root).unwrap(), "test", None, &fetched).unwrap();
+    let report = configure(&Root::open(&root).unwrap(), Report::default(), None, &fetched).unwrap();
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     assert_eq!(fs::read_to_string(outside.join("victim")).unwrap(), "old");
     // The link was replaced by the file, inside.
@@ -182,7 +182,7 @@ fn another_root_defers_what_needs_systemd() {
     let temp = tempfile::tempdir().unwrap();
     let user_data = "#cloud-config\ncoreos: {units: [{name: a.service, command: start, content: \"[Service]\\nExecStart=/bin/true\"}]}\n";
     let fetched = Fetched { user_data: Some(user_data.into()), ..Fetched::default() };
-    let report = configure(&Root::open(temp.path()).unwrap(), "test", None, &fetched).unwrap();
+    let report = configure(&Root::open(temp.path()).unwrap(), Report::default(), None, &fetched).unwrap();
     assert_eq!(report.count(State::Deferred), 2);
     assert!(report.is_good());
     assert_eq!(Report::read(&Root::open(temp.path()).unwrap()).unwrap(), report);

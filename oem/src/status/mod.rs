@@ -78,6 +78,17 @@ impl Finding {
     }
 }
 
+/// How one source answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Provider on whose behalf it was asked.
+    pub provider: String,
+    /// The source, for people.
+    pub source: String,
+    /// What came of it.
+    pub result: String,
+}
+
 /// Everything one run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -92,6 +103,12 @@ pub struct Report {
     pub finished: u64,
     /// Milliseconds it took.
     pub milliseconds: u64,
+    /// Sources that were asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Asked>,
+    /// What else the operator should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Findings in the texts.
     pub findings: Vec<Finding>,
     /// Resources in the order of the plan.
@@ -150,6 +167,12 @@ impl Report {
             self.count(State::Failed),
             self.milliseconds
         );
+        for a in &self.asked {
+            let _ = writeln!(out, "asked      {:<14} {}: {}", a.provider, a.source, a.result);
+        }
+        for w in &self.warnings {
+            let _ = writeln!(out, "warning    {w}");
+        }
         for f in &self.findings {
             let key = if f.key.is_empty() { String::new() } else { format!("{}: ", f.key) };
             let _ = writeln!(out, "{:<10} {:<14} {key}{}", f.severity, f.origin, f.message);
