@@ -1,8 +1,9 @@
 //! `oem apply`.
 
 use super::input::InputArgs;
-use super::phase::{self, Phase};
+use super::stage;
 use super::{print, print_json};
+use crate::agent::Stage;
 use crate::configure::configure;
 use crate::error::{Error, Result};
 use crate::metadata::Fetched;
@@ -10,13 +11,13 @@ use crate::root::Root;
 use crate::status::Report;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  oem apply --user-data user-data.yml\n  oem apply --user-data user-data.yml --metadata meta.json --root tree\n  oem apply --phase network\n\nWithout files and phase: what the provider sent at the last fetch.\nExit status: 1 when something could not be done (the rest is applied all the same), 3 when a known provider is silent.")]
+#[command(after_help = "Examples:\n  oem apply --user-data user-data.yml\n  oem apply --user-data user-data.yml --metadata meta.json --root tree\n  oem apply --stage network\n\nWithout files and stage: what the provider sent at the last fetch.\nExit status: 1 when something could not be done (the rest is applied all the same), 3 when a known provider is silent.")]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
     /// Ask the provider first, as the units of a boot do
-    #[arg(long, visible_alias = "stage", value_enum, conflicts_with_all = ["user_data", "vendor_data", "metadata"])]
-    phase: Option<Phase>,
+    #[arg(long, alias = "phase", value_enum, conflicts_with_all = ["user_data", "vendor_data", "metadata"])]
+    stage: Option<Stage>,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -24,12 +25,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<u8> {
     let root = args.input.open_root()?;
-    let (report, code) = match args.phase {
-        Some(p) => phase::run(p, &args.input, &root)?,
+    let (report, code) = match args.stage {
+        Some(p) => stage::run(p, &args.input, &root)?,
         None => {
             let fetched = fetched(&args.input, &root)?;
             let oem = args.input.oem(&root)?;
-            let news = Report { phase: "manual".to_owned(), ..Report::default() };
+            let news = Report { stage: "manual".to_owned(), ..Report::default() };
             let report = configure(&root, news, oem.as_deref(), &fetched)?;
             let code = u8::from(!report.is_good());
             (report, code)
@@ -49,12 +50,12 @@ pub(super) fn fetched(input: &InputArgs, root: &Root) -> Result<Fetched> {
     let mut fetched = if input.names_files() {
         input.fetched()?
     } else {
-        match phase::last(root)? {
+        match stage::last(root)? {
             Some(fetched) => fetched,
-            None if input.hostname.is_some() || input.oem_config.is_some() || phase::has_oem(root)? => Fetched::default(),
+            None if input.hostname.is_some() || input.oem_config.is_some() || stage::has_oem(root)? => Fetched::default(),
             None => {
                 return Err(Error::usage("nothing to apply: no file is named, and nothing was fetched in this boot")
-                    .hint("give --user-data or --metadata, or ask the provider with `oem apply --phase network`"));
+                    .hint("give --user-data or --metadata, or ask the provider with `oem apply --stage network`"));
             }
         }
     };

@@ -1,8 +1,8 @@
 //! `oem fetch`.
 
-use super::phase::{self, Phase};
+use super::stage;
 use super::{print, print_json};
-use crate::agent::Attempt;
+use crate::agent::{Attempt, Stage};
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
 use crate::plan::hex;
@@ -16,8 +16,8 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:\n  oem fetch\n  oem fetch --json > meta.json && oem plan --metadata meta.json\n  oem fetch --show-user-data\n\nUser-data may hold secrets: only its size and hash are printed unless asked for.")]
 pub(super) struct Args {
     /// Which sources to ask
-    #[arg(long, visible_alias = "stage", value_enum, default_value = "network")]
-    phase: Phase,
+    #[arg(long, alias = "phase", value_enum, default_value = "network")]
+    stage: Stage,
     /// Print the user-data as received, and nothing else
     #[arg(long, conflicts_with = "json")]
     show_user_data: bool,
@@ -47,7 +47,7 @@ struct Output<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let outcome = phase::read(args.phase, &Root::open(&args.root)?)?;
+    let outcome = stage::read(args.stage, &Root::open(&args.root)?)?;
     let Some(data) = &outcome.data else {
         let tried: Vec<String> = outcome.attempts.iter().map(|a| format!("{}: {}", a.source, a.result)).collect();
         let tried = if tried.is_empty() { "nothing to ask".to_owned() } else { tried.join("; ") };

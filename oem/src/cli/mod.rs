@@ -4,9 +4,9 @@ mod apply;
 mod detect;
 mod fetch;
 mod input;
-mod phase;
 mod plan;
 mod schema;
+mod stage;
 mod status;
 mod validate;
 

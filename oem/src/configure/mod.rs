@@ -85,7 +85,7 @@ impl Intake {
 /// systemd is only asked when `root` is the running machine's own. Blocking;
 /// not to be called from inside an async runtime.
 ///
-/// `news` is a report with what is known so far: phase, sources, warnings.
+/// `news` is a report with what is known so far: stage, sources, warnings.
 pub fn configure(root: &Root, news: Report, oem: Option<&[u8]>, fetched: &Fetched) -> Result<Report> {
     let start = std::time::Instant::now();
     let intake = Intake::of(oem, fetched);

@@ -97,8 +97,8 @@ pub struct Report {
     pub provider: Option<String>,
     /// Where user-data came from.
     pub source: Option<String>,
-    /// Which phase ran: `local`, `network` or `manual`.
-    pub phase: String,
+    /// Which stage ran: `local`, `network` or `manual`.
+    pub stage: String,
     /// Seconds since 1970 when it ended.
     pub finished: u64,
     /// Milliseconds it took.

@@ -1,71 +1,45 @@
-//! The two phases of a boot, as the units run them.
+//! The two stages of a boot, as the units run them.
 
 use super::input::{InputArgs, OEM_CONFIG};
-use crate::agent::{self, INSTANCES, Outcome, Surroundings};
+use crate::agent::{self, INSTANCES, Outcome, Stage, Surroundings};
 use crate::configure::configure;
-use crate::error::{Context as _, Result};
-use crate::http::Http;
+use crate::error::Result;
 use crate::metadata::Fetched;
-use crate::net::Wake;
 use crate::root::{Found, Root, SystemView as _};
 use crate::status::{Asked, Report};
-use clap::ValueEnum;
 
-/// A phase of the boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Phase {
-    /// Early: attached drives only, never waits
-    Local,
-    /// Once links are up: everything, within a time budget
-    Network,
-}
-
-impl Phase {
-    fn name(self) -> &'static str {
-        match self {
-            Phase::Local => "local",
-            Phase::Network => "network",
-        }
+fn name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Local => "local",
+        Stage::Network => "network",
     }
 }
 
 /// Reads what the provider has to say.
-pub(super) fn read(phase: Phase, root: &Root) -> Result<Outcome> {
-    match phase {
-        Phase::Local => agent::local(root),
-        Phase::Network => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .environment(|| "cannot set up the network client".to_owned())?;
-            runtime.block_on(async {
-                let http = Http::new(Wake::kernel())?;
-                agent::network(root, &Surroundings::default(), &http).await
-            })
-        }
-    }
+pub(super) fn read(stage: Stage, root: &Root) -> Result<Outcome> {
+    agent::run(stage, root, &Surroundings::default())
 }
 
-/// Runs a phase: reads, applies, reports. Exit status 3 when the provider is
+/// Runs a stage: reads, applies, reports. Exit status 3 when the provider is
 /// known and silent, so that the unit tries again; 1 when something asked for
 /// is not in place, which trying again would not change.
-pub(super) fn run(phase: Phase, input: &InputArgs, root: &Root) -> Result<(Report, u8)> {
-    let outcome = read(phase, root)?;
-    let silent = phase == Phase::Network && outcome.is_silent();
+pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Report, u8)> {
+    let outcome = read(stage, root)?;
+    let silent = stage == Stage::Network && outcome.is_silent();
     let asked = outcome.attempts.iter().map(|a| Asked {
         provider: a.provider.to_owned(),
         source: a.source.clone(),
         result: a.result.clone(),
     });
     let news = Report {
-        phase: phase.name().to_owned(),
+        stage: name(stage).to_owned(),
         asked: asked.collect(),
         warnings: outcome.warnings.clone(),
         ..Report::default()
     };
     // Early on a machine whose user-data is not on a drive, the OEM's files
     // alone would undo what the user's put in their place at the last boot.
-    let early = phase == Phase::Local && outcome.data.is_none() && root.look(INSTANCES)? != Found::Missing;
+    let early = stage == Stage::Local && outcome.data.is_none() && root.look(INSTANCES)? != Found::Missing;
     let oem = if early { None } else { input.oem(root)? };
     let mut fetched = outcome.data.map(|d| d.fetched).unwrap_or_default();
     if fetched.provider.is_empty() {
