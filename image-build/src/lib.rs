@@ -7,6 +7,8 @@ pub mod boot;
 pub mod cache;
 pub mod disk;
 pub mod error;
+pub mod format;
+pub mod inspect;
 pub mod package;
 pub mod progress;
 pub mod run;

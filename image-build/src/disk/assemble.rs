@@ -55,7 +55,7 @@ pub fn write(parts: &Parts, out: &Path) -> Result<()> {
     for (number, label, files) in [(number::ESP, "ESP", parts.esp), (number::OEM, "OEM", parts.oem)] {
         let (start, len) = parts.layout.range(number)?;
         let id = Sha256::new().chain_update(table.disk_guid.as_bytes()).chain_update(label).finalize();
-        fat::write(Window::new(&disk, start, len), label, u32::from_le_bytes([id[0], id[1], id[2], id[3]]), files)?;
+        fat::write(Window { file: &disk, start, len }, label, u32::from_le_bytes([id[0], id[1], id[2], id[3]]), files)?;
     }
     Ok(())
 }
