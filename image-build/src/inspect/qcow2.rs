@@ -157,7 +157,6 @@ fn numbers(file: &File, at: u64, count: usize) -> io::Result<Vec<u64>> {
 mod tests {
     use super::*;
     use crate::format::Format;
-    use std::os::unix::fs::FileExt as _;
 
     #[test]
     fn reads_what_the_writer_writes() {
