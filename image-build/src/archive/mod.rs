@@ -106,9 +106,7 @@ impl Archive {
         };
         let jobs = POCKETS.map(|pocket| refresh(&transport, cache, mirrors, &judge, pocket));
         let current = transport.block_on(try_join_all(jobs))?;
-        for why in current.iter().filter_map(|c| c.stale.as_deref()) {
-            progress.note(&format!("warning: {why}; using the cached one"));
-        }
+        warn_stale(suite, &current, progress);
         Ok(Archive {
             cache: cache.clone(),
             mirrors: mirrors.clone(),
@@ -239,7 +237,9 @@ impl Archive {
         for place in places {
             let mut draft = self.cache.draft("index", &key)?;
             let on_bytes = |n| step.add(n);
-            let fetched = self.transport.download(&place, expected, draft.file(), &on_bytes);
+            let fetched = self
+                .transport
+                .download(&place, expected, draft.file(), &on_bytes);
             match fetched.await {
                 Ok(()) => {
                     let text = packages::condense(&decompressed(&name, draft.file())?);
@@ -255,6 +255,27 @@ impl Archive {
             }
         }
         Err(Failure::Missing.into_error(&name, &last))
+    }
+}
+
+/// One line for each reason: without a network it is the same for all lists.
+fn warn_stale(suite: &str, current: &[Current], progress: &Progress) {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for (why, pocket) in current
+        .iter()
+        .filter_map(|c| Some((c.stale.as_deref()?, c.pocket)))
+    {
+        let name = suite_name(suite, pocket);
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((why, vec![name])),
+        }
+    }
+    for (why, names) in reasons {
+        progress.note(&format!(
+            "warning: InRelease of {} {why}; using the cached one",
+            names.join(", ")
+        ));
     }
 }
 

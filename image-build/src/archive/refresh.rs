@@ -24,7 +24,7 @@ pub(crate) struct Current {
     pub release: Release,
     /// SHA-256 of the signed file.
     pub id: String,
-    /// The network failed and this is the cached copy: why.
+    /// Why this is the cached copy and not the mirror's; goes on after the name.
     pub stale: Option<String>,
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn refresh(
                 // A mirror behind the others, or someone who wants old packages installed.
                 Some(mut known) if known.release.date > fresh.release.date => {
                     known.stale = Some(format!(
-                        "the mirror's {name} is from {}, older than the one already seen",
+                        "is older on the mirror ({}) than the one already seen",
                         date::format(fresh.release.date)
                     ));
                     Ok(known)
@@ -118,7 +118,7 @@ pub(crate) async fn refresh(
         .hint("a proxy is confused; try another mirror")),
         Err(Failure::Network(cause)) => match cached.map(|c| judge.release(pocket, &c.text)) {
             Some(Ok(mut current)) => {
-                current.stale = Some(format!("{name} cannot be refreshed ({cause})"));
+                current.stale = Some(format!("cannot be refreshed ({cause})"));
                 Ok(current)
             }
             Some(Err(e)) => Err(e.hint(format!(
@@ -129,6 +129,10 @@ pub(crate) async fn refresh(
         Err(Failure::Missing) if pocket == Pocket::Security => Err(Failure::Missing
             .into_error(&name, &url)
             .hint("give the security tree with --security-mirror URL or HOLDFAST_SECURITY_MIRROR")),
+        Err(Failure::Missing) => Err(Failure::Missing.into_error(&name, &url).hint(format!(
+            "check the mirror's URL, and that Debian has a suite `{}`",
+            judge.suite
+        ))),
         Err(failure) => Err(failure.into_error(&name, &url)),
     }
 }
