@@ -1,3 +1,4 @@
 //! End-to-end tests on real images in QEMU, and benchmarks against peers.
 
 pub mod bench;
+pub mod registry;
