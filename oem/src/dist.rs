@@ -39,10 +39,16 @@ mod tests {
 
     #[test]
     fn nothing_that_leads_to_sshd_waits_for_the_network_stage() {
-        let (_, unit) = files().iter().find(|(p, _)| p.ends_with("/oem.service")).unwrap();
+        let (_, unit) = files()
+            .iter()
+            .find(|(p, _)| p.ends_with("/oem.service"))
+            .unwrap();
         let before = unit.lines().filter_map(|l| l.strip_prefix("Before="));
         for name in before.flat_map(str::split_whitespace) {
-            assert!(matches!(name, "user-config.target" | "oem.target"), "{name}");
+            assert!(
+                matches!(name, "user-config.target" | "oem.target"),
+                "{name}"
+            );
         }
         assert!(!unit.contains("network-online.target"));
     }

@@ -37,12 +37,23 @@ mod tests {
 
     #[test]
     fn fills_gaps_only() {
-        let own: Vec<IpAddr> = ["fe80::1", "169.254.3.4", "10.0.0.5", "100.64.0.1", "198.51.100.7", "fd00::5", "2001:db8::5"]
-            .iter()
-            .map(|a| a.parse().unwrap())
-            .collect();
+        let own: Vec<IpAddr> = [
+            "fe80::1",
+            "169.254.3.4",
+            "10.0.0.5",
+            "100.64.0.1",
+            "198.51.100.7",
+            "fd00::5",
+            "2001:db8::5",
+        ]
+        .iter()
+        .map(|a| a.parse().unwrap())
+        .collect();
         let told = Some(Ipv4Addr::new(203, 0, 113, 1));
-        let mut metadata = Metadata { public_ipv4: told, ..Metadata::default() };
+        let mut metadata = Metadata {
+            public_ipv4: told,
+            ..Metadata::default()
+        };
         complete(&mut metadata, &own);
         assert_eq!(metadata.public_ipv4, told);
         assert_eq!(metadata.private_ipv4, Some(Ipv4Addr::new(10, 0, 0, 5)));

@@ -26,7 +26,12 @@ pub(super) async fn ask(
         .detection
         .candidates
         .iter()
-        .flat_map(|c| c.sources.iter().filter(|s| !s.is_local()).map(|s| (c.clone(), *s)))
+        .flat_map(|c| {
+            c.sources
+                .iter()
+                .filter(|s| !s.is_local())
+                .map(|s| (c.clone(), *s))
+        })
         .collect();
     let mut race = JoinSet::new();
     for (rank, (_, source)) in rivals.iter().enumerate() {
@@ -42,7 +47,9 @@ pub(super) async fn ask(
         }
         answers[rank] = Some(answer);
         // Ranked first among those that have data, and nobody before is out.
-        let open = answers.iter().position(|a| !matches!(a, Some(Ok(None) | Err(_))));
+        let open = answers
+            .iter()
+            .position(|a| !matches!(a, Some(Ok(None) | Err(_))));
         if open.is_some_and(|rank| answers[rank].is_some()) {
             break;
         }

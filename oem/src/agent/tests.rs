@@ -20,7 +20,11 @@ fn surroundings(url: &str) -> Surroundings {
             known: Duration::from_millis(900),
             unknown: Duration::from_millis(900),
         },
-        endpoints: Endpoints { link_local: vec![url.into()], router_port: 1, router_name: None },
+        endpoints: Endpoints {
+            link_local: vec![url.into()],
+            router_port: 1,
+            router_name: None,
+        },
         addresses: || vec!["10.0.0.5".parse().unwrap()],
     }
 }
@@ -44,7 +48,11 @@ fn keeps_what_it_fetched_and_falls_back_to_it() {
     assert!(!first.is_silent());
     for file in ["run/oem/user-data", "var/lib/oem/instances/i-1/user-data"] {
         let path = dir.path().join(file);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{file}"
+        );
         assert_eq!(fs::read(&path).unwrap(), b"#cloud-config\n");
     }
     let again = network_stage(dir.path(), &surroundings(&double.url));
@@ -53,9 +61,16 @@ fn keeps_what_it_fetched_and_falls_back_to_it() {
     let silent = network_stage(dir.path(), &surroundings(DEAD));
     assert!(silent.is_silent());
     let kept = silent.data.unwrap();
-    assert_eq!((kept.origin, &kept.fetched), (Origin::Cached, &data.fetched));
+    assert_eq!(
+        (kept.origin, &kept.fetched),
+        (Origin::Cached, &data.fetched)
+    );
     assert_eq!(kept.fetched.metadata.private_ipv4, "10.0.0.5".parse().ok());
-    assert!(silent.warnings.iter().any(|w| w.contains("copy kept")), "{:?}", silent.warnings);
+    assert!(
+        silent.warnings.iter().any(|w| w.contains("copy kept")),
+        "{:?}",
+        silent.warnings
+    );
 
     // The same disk in another machine.
     fs::write(dir.path().join("sys/class/dmi/id/product_uuid"), "uuid-2").unwrap();
@@ -74,7 +89,10 @@ fn hostile_instance_ids_stay_in_their_directory() {
             .map(|e| e.unwrap().file_name().into_string().unwrap())
             .collect();
         assert_eq!(names.len(), 1, "{id}");
-        assert!(names[0].len() == 32 && names[0].bytes().all(|b| b.is_ascii_hexdigit()), "{names:?}");
+        assert!(
+            names[0].len() == 32 && names[0].bytes().all(|b| b.is_ascii_hexdigit()),
+            "{names:?}"
+        );
     }
 }
 
@@ -88,7 +106,11 @@ fn silence_ends_with_the_budget() {
         let dir = machine(vendor);
         let start = std::time::Instant::now();
         let outcome = network_stage(dir.path(), &surroundings(&double.url));
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            start.elapsed()
+        );
         assert_eq!((outcome.data, outcome.detection.is_known()), (None, known));
         assert!(!outcome.attempts.is_empty());
     }
@@ -113,18 +135,34 @@ fn drives_need_no_network() {
     let dir = machine("QEMU");
     fs::create_dir_all(dir.path().join("sys/class/block/sr0")).unwrap();
     fs::create_dir_all(dir.path().join("dev")).unwrap();
-    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/media/nocloud-both.iso.gz");
+    let packed = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/testdata/media/nocloud-both.iso.gz"
+    );
     let mut image = flate2::read::GzDecoder::new(fs::File::open(packed).unwrap());
-    std::io::copy(&mut image, &mut fs::File::create(dir.path().join("dev/sr0")).unwrap()).unwrap();
+    std::io::copy(
+        &mut image,
+        &mut fs::File::create(dir.path().join("dev/sr0")).unwrap(),
+    )
+    .unwrap();
     let root = Root::open(dir.path()).unwrap();
-    let surroundings = Surroundings { addresses: Vec::new, ..surroundings(DEAD) };
+    let surroundings = Surroundings {
+        addresses: Vec::new,
+        ..surroundings(DEAD)
+    };
     for stage in [Stage::Local, Stage::Network] {
         let outcome = run(stage, &root, &surroundings).unwrap();
         assert_eq!(outcome.data.unwrap().fetched.provider, "nocloud");
     }
     // Where there is a network, it tells our address.
-    let surroundings = Surroundings { addresses: || vec!["10.0.0.5".parse().unwrap()], ..surroundings };
-    for (stage, address) in [(Stage::Local, None), (Stage::Network, "10.0.0.5".parse().ok())] {
+    let surroundings = Surroundings {
+        addresses: || vec!["10.0.0.5".parse().unwrap()],
+        ..surroundings
+    };
+    for (stage, address) in [
+        (Stage::Local, None),
+        (Stage::Network, "10.0.0.5".parse().ok()),
+    ] {
         let outcome = run(stage, &root, &surroundings).unwrap();
         assert_eq!(outcome.data.unwrap().fetched.metadata.private_ipv4, address);
     }
@@ -134,7 +172,12 @@ fn drives_need_no_network() {
 fn the_local_stage_does_not_wait() {
     let dir = machine("Amazon EC2");
     let start = std::time::Instant::now();
-    let outcome = run(Stage::Local, &Root::open(dir.path()).unwrap(), &surroundings(DEAD)).unwrap();
+    let outcome = run(
+        Stage::Local,
+        &Root::open(dir.path()).unwrap(),
+        &surroundings(DEAD),
+    )
+    .unwrap();
     assert!(start.elapsed() < Duration::from_millis(100));
     assert_eq!(outcome.data, None);
 }

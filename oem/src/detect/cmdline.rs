@@ -24,21 +24,31 @@ pub struct Seed {
 }
 
 /// Keys that name a provider, most specific first.
-const PIN_KEYS: [&str; 4] =
-    ["holdfast.provider", "flatcar.oem.id", "coreos.oem.id", "ignition.platform.id"];
+const PIN_KEYS: [&str; 4] = [
+    "holdfast.provider",
+    "flatcar.oem.id",
+    "coreos.oem.id",
+    "ignition.platform.id",
+];
 
 /// Parses `/proc/cmdline`. Of repeated keys the last wins, as for the kernel.
 pub fn parse(text: &str) -> Cmdline {
     let mut out = Cmdline::default();
     let words = split(text);
     let value = |key: &str| {
-        words.iter().rev().find_map(|w| w.split_once('=').filter(|(k, _)| *k == key)).map(|w| w.1)
+        words
+            .iter()
+            .rev()
+            .find_map(|w| w.split_once('=').filter(|(k, _)| *k == key))
+            .map(|w| w.1)
     };
     out.provider = PIN_KEYS.iter().find_map(|&key| {
         let name = value(key).filter(|v| !v.is_empty())?;
         Some((name.to_owned(), format!("kernel command line `{key}=`")))
     });
-    out.nocloud = ["ds", "ci.ds", "ci.datasource"].iter().find_map(|key| seed(value(key)?));
+    out.nocloud = ["ds", "ci.ds", "ci.datasource"]
+        .iter()
+        .find_map(|key| seed(value(key)?));
     out
 }
 
@@ -88,18 +98,29 @@ mod tests {
     fn pins_in_order_of_precision() {
         let c = parse("quiet coreos.oem.id=ec2 holdfast.provider=cloudstack ro\n");
         assert_eq!(c.provider.unwrap().0, "cloudstack");
-        assert_eq!(parse("coreos.oem.id=a coreos.oem.id=b").provider.unwrap().0, "b");
+        assert_eq!(
+            parse("coreos.oem.id=a coreos.oem.id=b").provider.unwrap().0,
+            "b"
+        );
         assert_eq!(parse("holdfast.provider= x=y").provider, None);
     }
 
     #[test]
     fn nocloud_seed() {
-        let c = parse(r#"console=ttyS0 "ds=nocloud;s=http://192.0.2.1:8000/x/;h=web 1" root=/dev/vda"#);
+        let c =
+            parse(r#"console=ttyS0 "ds=nocloud;s=http://192.0.2.1:8000/x/;h=web 1" root=/dev/vda"#);
         let seed = c.nocloud.unwrap();
         assert_eq!(seed.url.as_deref(), Some("http://192.0.2.1:8000/x/"));
         assert_eq!(seed.hostname.as_deref(), Some("web 1"));
         assert_eq!(parse("ds=nocloud").nocloud, Some(Seed::default()));
-        assert_eq!(parse("ds=nocloud-net;seedfrom=http://a/").nocloud.unwrap().url.unwrap(), "http://a/");
+        assert_eq!(
+            parse("ds=nocloud-net;seedfrom=http://a/")
+                .nocloud
+                .unwrap()
+                .url
+                .unwrap(),
+            "http://a/"
+        );
         assert_eq!(parse("ds=ec2").nocloud, None);
     }
 

@@ -101,7 +101,9 @@ impl Evidence {
                 Err(e) => {
                     let cause = e.to_string();
                     let cause = cause.lines().next().unwrap_or_default();
-                    evidence.warnings.push(format!("/usr/share/oem/oem.yaml: {cause}: ignored"));
+                    evidence
+                        .warnings
+                        .push(format!("/usr/share/oem/oem.yaml: {cause}: ignored"));
                 }
             }
         }
@@ -118,7 +120,9 @@ impl Evidence {
 
     /// The first disk with one of `labels`, case ignored.
     pub fn disk(&self, labels: &[&str]) -> Option<&Disk> {
-        self.disks.iter().find(|d| labels.iter().any(|l| d.label.eq_ignore_ascii_case(l)))
+        self.disks
+            .iter()
+            .find(|d| labels.iter().any(|l| d.label.eq_ignore_ascii_case(l)))
     }
 }
 
@@ -126,7 +130,11 @@ impl Evidence {
 fn text(path: &Path) -> Option<String> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(TEXT_LIMIT).read_to_end(&mut bytes).ok()?;
+    fs::File::open(path)
+        .ok()?
+        .take(TEXT_LIMIT)
+        .read_to_end(&mut bytes)
+        .ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -149,13 +157,21 @@ fn names(dir: &Path) -> Vec<String> {
 fn fw_cfg(root: &Path) -> Vec<String> {
     let opt = root.join("sys/firmware/qemu_fw_cfg/by_name/opt");
     let groups = names(&opt);
-    groups.iter().flat_map(|g| names(&opt.join(g)).into_iter().map(move |n| format!("opt/{g}/{n}"))).collect()
+    groups
+        .iter()
+        .flat_map(|g| {
+            names(&opt.join(g))
+                .into_iter()
+                .map(move |n| format!("opt/{g}/{n}"))
+        })
+        .collect()
 }
 
 /// Labels of every block device that carries ISO 9660 or FAT. Devices made by
-/// the kernel for its own use cannot be configuration drives.
+/// the kernel for its own use cannot be configuration drives, and opening an
+/// empty floppy drive takes seconds.
 fn disks(root: &Path) -> Vec<Disk> {
-    const NOT_DRIVES: [&str; 6] = ["loop", "ram", "zram", "dm-", "md", "nbd"];
+    const NOT_DRIVES: [&str; 8] = ["loop", "ram", "zram", "dm-", "md", "nbd", "fd", "mtdblock"];
     let class = root.join("sys/class/block");
     let candidates = names(&class).into_iter().filter(|n| {
         !NOT_DRIVES.iter().any(|p| n.starts_with(p)) && line(&class.join(n).join("size")) != "0"
@@ -164,7 +180,11 @@ fn disks(root: &Path) -> Vec<Disk> {
         .filter_map(|device| {
             let volume = Volume::open(fs::File::open(root.join("dev").join(&device)).ok()?).ok()?;
             let label = volume.label().to_owned();
-            Some(Disk { device, label, kind: volume.kind().to_owned() })
+            Some(Disk {
+                device,
+                label,
+                kind: volume.kind().to_owned(),
+            })
         })
         .collect()
 }

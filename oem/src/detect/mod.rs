@@ -40,10 +40,16 @@ pub struct Clue {
 
 impl Clue {
     pub(crate) fn certain(reason: impl Into<String>) -> Option<Clue> {
-        Some(Clue { certainty: Certainty::Certain, reason: reason.into() })
+        Some(Clue {
+            certainty: Certainty::Certain,
+            reason: reason.into(),
+        })
     }
     pub(crate) fn likely(reason: impl Into<String>) -> Option<Clue> {
-        Some(Clue { certainty: Certainty::Likely, reason: reason.into() })
+        Some(Clue {
+            certainty: Certainty::Likely,
+            reason: reason.into(),
+        })
     }
 }
 
@@ -107,7 +113,9 @@ pub struct Detection {
 impl Detection {
     /// Whether at least one candidate rests on evidence.
     pub fn is_known(&self) -> bool {
-        self.candidates.iter().any(|c| c.certainty > Certainty::Guess)
+        self.candidates
+            .iter()
+            .any(|c| c.certainty > Certainty::Guess)
     }
 }
 
@@ -124,20 +132,25 @@ pub fn run(root: &Path) -> (Evidence, Detection) {
 /// likely: a disk that somebody attached must not beat the platform's own
 /// channel. A recognised provider without sources excludes nothing.
 pub fn detect(evidence: &Evidence) -> Detection {
-    let mut out = Detection { warnings: evidence.warnings.clone(), ..Detection::default() };
+    let mut out = Detection {
+        warnings: evidence.warnings.clone(),
+        ..Detection::default()
+    };
     let pin = evidence.pin().and_then(|(name, by)| match by_name(&name) {
         Some(provider) => Some((provider, by)),
         None => {
-            out.warnings.push(format!("{by} names the unknown provider `{name}`: ignored"));
+            out.warnings
+                .push(format!("{by} names the unknown provider `{name}`: ignored"));
             None
         }
     });
     let mut clues: Vec<(&Provider, Clue)> = Vec::new();
     for provider in PROVIDERS {
         let clue = match &pin {
-            Some((pinned, by)) if pinned.name == provider.name => {
-                Some(Clue { certainty: Certainty::Pinned, reason: by.clone() })
-            }
+            Some((pinned, by)) if pinned.name == provider.name => Some(Clue {
+                certainty: Certainty::Pinned,
+                reason: by.clone(),
+            }),
             _ => (provider.detect)(evidence),
         };
         clues.extend(clue.map(|c| (provider, c)));
@@ -145,7 +158,10 @@ pub fn detect(evidence: &Evidence) -> Detection {
     // Stable: the table's order decides among equals.
     clues.sort_by_key(|(_, clue)| std::cmp::Reverse(clue.certainty));
     let usable = |(p, _): &&(&Provider, Clue)| !p.sources.is_empty();
-    let bar = clues.iter().find(usable).map(|(p, c)| (p.title, c.certainty));
+    let bar = clues
+        .iter()
+        .find(usable)
+        .map(|(p, c)| (p.title, c.certainty));
     for (provider, clue) in clues {
         let why_not = match bar {
             _ if provider.sources.is_empty() => {
@@ -169,7 +185,13 @@ pub fn detect(evidence: &Evidence) -> Detection {
     if out.candidates.is_empty() {
         let reason = "nothing speaks for any provider: probing the usual addresses";
         let guesses = PROVIDERS.iter().filter(|p| p.guess).map(|p| {
-            candidate(p, Clue { certainty: Certainty::Guess, reason: reason.into() })
+            candidate(
+                p,
+                Clue {
+                    certainty: Certainty::Guess,
+                    reason: reason.into(),
+                },
+            )
         });
         out.candidates.extend(guesses);
     }

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::PathBuf;
 
 fn testdata(dir: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(dir)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata")
+        .join(dir)
 }
 
 #[test]
@@ -21,7 +23,12 @@ fn cases() {
         if std::env::var_os("UPDATE_EXPECTED").is_some() {
             fs::write(&expected, &got).unwrap();
         }
-        assert_eq!(got, fs::read_to_string(&expected).unwrap_or_default(), "{}", case.display());
+        assert_eq!(
+            got,
+            fs::read_to_string(&expected).unwrap_or_default(),
+            "{}",
+            case.display()
+        );
         count += 1;
     }
     assert!(count > 20);
@@ -50,8 +57,15 @@ fn names(detection: &Detection) -> Vec<&str> {
 fn labels_of_disks_and_partitions() {
     let root = with_disks(&[("sr0", "nocloud-both.iso"), ("sda1", "nocloud-fat12.img")]);
     let (evidence, detection) = run(root.path());
-    let seen: Vec<_> = evidence.disks.iter().map(|d| (d.device.as_str(), d.label.as_str(), d.kind.as_str())).collect();
-    assert_eq!(seen, [("sda1", "CIDATA", "vfat"), ("sr0", "cidata", "iso9660")]);
+    let seen: Vec<_> = evidence
+        .disks
+        .iter()
+        .map(|d| (d.device.as_str(), d.label.as_str(), d.kind.as_str()))
+        .collect();
+    assert_eq!(
+        seen,
+        [("sda1", "CIDATA", "vfat"), ("sr0", "cidata", "iso9660")]
+    );
     assert_eq!(names(&detection), ["nocloud"]);
     let root = with_disks(&[("vdb", "cloudstack-plain.iso")]);
     assert_eq!(names(&run(root.path()).1), ["openstack"]);

@@ -17,7 +17,9 @@ impl Backoff {
 
     /// The next pause, 75 to 125 % of 100 ms, 200 ms, ... 2 s.
     pub(super) fn next(&mut self) -> Duration {
-        let base = (Self::SHORTEST * 2).saturating_mul(1 << self.tries.min(10)).min(Self::LONGEST);
+        let base = (Self::SHORTEST * 2)
+            .saturating_mul(1 << self.tries.min(10))
+            .min(Self::LONGEST);
         self.tries += 1;
         // The hasher's random keys serve as the random number.
         let random = RandomState::new().hash_one(self.tries) % 512;
@@ -35,7 +37,10 @@ mod tests {
         for i in 0..40 {
             let base = Duration::from_millis((100u64 << i.min(10)).min(2000));
             let pause = backoff.next();
-            assert!(pause >= base * 3 / 4 && pause <= base * 5 / 4, "{i}: {pause:?}");
+            assert!(
+                pause >= base * 3 / 4 && pause <= base * 5 / 4,
+                "{i}: {pause:?}"
+            );
         }
     }
 }

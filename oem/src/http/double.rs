@@ -36,8 +36,10 @@ pub(crate) struct Double {
 pub(crate) fn serve(table: &[(&str, Answer)]) -> Double {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let table: HashMap<String, Answer> =
-        table.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+    let table: HashMap<String, Answer> = table
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), v.clone()))
+        .collect();
     let table = Arc::new(Mutex::new(table));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = seen.clone();
@@ -47,7 +49,11 @@ pub(crate) fn serve(table: &[(&str, Answer)]) -> Double {
             std::thread::spawn(move || drop(one(stream, &table, &log)));
         }
     });
-    Double { url: format!("http://127.0.0.1:{port}"), port, seen }
+    Double {
+        url: format!("http://127.0.0.1:{port}"),
+        port,
+        seen,
+    }
 }
 
 pub(crate) fn ok(body: &str) -> Answer {
@@ -62,7 +68,11 @@ fn one(
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();
     reader.read_line(&mut first)?;
-    let key = first.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let key = first
+        .split_whitespace()
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" ");
     let mut headers = HashMap::new();
     loop {
         let mut line = String::new();
@@ -88,7 +98,11 @@ fn one(
     match answer {
         Answer::Guarded(name, value, body) => {
             let right = headers.get(name).is_some_and(|v| v == value);
-            if right { body_of(&mut stream, 200, &body) } else { body_of(&mut stream, 401, b"") }
+            if right {
+                body_of(&mut stream, 200, &body)
+            } else {
+                body_of(&mut stream, 401, b"")
+            }
         }
         Answer::Body(status, body) => body_of(&mut stream, status, &body),
         Answer::Flaky(..) => body_of(&mut stream, 500, b""),

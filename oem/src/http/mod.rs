@@ -59,7 +59,10 @@ impl Http {
     pub fn new(wake: Wake) -> Result<Http> {
         // Fails only when one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Http { numeric: client(false)?, wake })
+        Ok(Http {
+            numeric: client(false)?,
+            wake,
+        })
     }
 
     /// The subscription this client's retries listen to.
@@ -71,7 +74,12 @@ impl Http {
     ///
     /// # Errors
     /// No final answer before the deadline, a bad URL, an answer over [`MAX_BODY`].
-    pub async fn get(&self, url: &str, headers: &[(&str, &str)], deadline: Instant) -> Result<Reply> {
+    pub async fn get(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        deadline: Instant,
+    ) -> Result<Reply> {
         self.ask(Method::GET, url, headers, deadline).await
     }
 
@@ -79,7 +87,12 @@ impl Http {
     ///
     /// # Errors
     /// As [`Http::get`].
-    pub async fn put(&self, url: &str, headers: &[(&str, &str)], deadline: Instant) -> Result<Reply> {
+    pub async fn put(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        deadline: Instant,
+    ) -> Result<Reply> {
         self.ask(Method::PUT, url, headers, deadline).await
     }
 
@@ -92,7 +105,10 @@ impl Http {
     ) -> Result<Reply> {
         let parsed = Url::parse(url).input(|| "a URL cannot be parsed".to_owned())?;
         if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(Error::input(format!("{} is not an HTTP URL", shown(&parsed))));
+            return Err(Error::input(format!(
+                "{} is not an HTTP URL",
+                shown(&parsed)
+            )));
         }
         let mut backoff = Backoff::default();
         let mut wake = self.wake.clone();
@@ -162,7 +178,9 @@ impl Http {
     fn client_for(&self, url: &Url) -> std::result::Result<Client, Failure> {
         let secure = url.scheme() == "https";
         let numeric = url.host_str().is_some_and(|h| {
-            h.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
+            h.trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok()
         });
         if numeric && !secure {
             return Ok(self.numeric.clone());
@@ -195,13 +213,20 @@ fn client(secure: bool) -> Result<Client> {
         // Spares reading the system's certificates, which may not be there.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().environment(|| "cannot set up the HTTP client".to_owned())
+    builder
+        .build()
+        .environment(|| "cannot set up the HTTP client".to_owned())
 }
 
 /// A URL without credentials and query: for messages.
 fn shown(url: &Url) -> String {
     let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    format!(
+        "{}://{}{port}{}",
+        url.scheme(),
+        url.host_str().unwrap_or_default(),
+        url.path()
+    )
 }
 
 /// The cause that says most: reqwest wraps "connection refused" three deep,

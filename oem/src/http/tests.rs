@@ -2,7 +2,11 @@ use super::double::{Answer, ok, serve};
 use super::*;
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 fn get(url: &str, limit: Duration) -> Result<Reply> {
@@ -27,9 +31,16 @@ fn statuses_by_class() {
     assert_eq!(get(&at("/ok"), LONG).unwrap().found().unwrap(), b"hello");
     assert_eq!(get(&at("/absent"), LONG).unwrap().status, 404);
     assert_eq!(get(&at("/forbidden"), LONG).unwrap().found(), None);
-    assert_eq!(get(&at("/flaky"), LONG).unwrap().found().unwrap(), b"at last");
+    assert_eq!(
+        get(&at("/flaky"), LONG).unwrap().found().unwrap(),
+        b"at last"
+    );
     let error = get(&at("/broken"), SHORT).unwrap_err();
-    assert!(error.chain().contains("HTTP status 500"), "{}", error.chain());
+    assert!(
+        error.chain().contains("HTTP status 500"),
+        "{}",
+        error.chain()
+    );
     let seen = double.seen.lock().unwrap();
     let count = |path: &str| seen.iter().filter(|s| s.ends_with(path)).count();
     assert_eq!((count("/absent"), count("/flaky")), (1, 3));
@@ -38,29 +49,47 @@ fn statuses_by_class() {
 
 #[test]
 fn silence_ends_at_the_deadline() {
-    let double = serve(&[("GET /silent", Answer::Silent), ("GET /garbage", Answer::Garbage)]);
+    let double = serve(&[
+        ("GET /silent", Answer::Silent),
+        ("GET /garbage", Answer::Garbage),
+    ]);
     for path in ["/silent", "/garbage"] {
         let start = std::time::Instant::now();
         let error = get(&format!("{}{path}", double.url), SHORT).unwrap_err();
         assert!(start.elapsed() < SHORT * 2, "{:?}", start.elapsed());
-        assert!(error.chain().contains("no answer in time"), "{}", error.chain());
+        assert!(
+            error.chain().contains("no answer in time"),
+            "{}",
+            error.chain()
+        );
     }
     // Nobody listens on port 1.
     let error = get("http://127.0.0.1:1/", SHORT).unwrap_err();
-    assert!(error.chain().to_lowercase().contains("refused"), "{}", error.chain());
+    assert!(
+        error.chain().to_lowercase().contains("refused"),
+        "{}",
+        error.chain()
+    );
 }
 
 #[test]
 fn slow_is_not_silent() {
     let double = serve(&[("GET /slow", Answer::Slow(SHORT, b"zzz".to_vec()))]);
-    assert_eq!(get(&format!("{}/slow", double.url), LONG).unwrap().body, b"zzz");
+    assert_eq!(
+        get(&format!("{}/slow", double.url), LONG).unwrap().body,
+        b"zzz"
+    );
 }
 
 #[test]
 fn huge_answers_are_refused() {
     let double = serve(&[("GET /huge", Answer::Huge(MAX_BODY + (1 << 20)))]);
     let error = get(&format!("{}/huge", double.url), LONG).unwrap_err();
-    assert!(error.chain().contains("over 16777216 bytes"), "{}", error.chain());
+    assert!(
+        error.chain().contains("over 16777216 bytes"),
+        "{}",
+        error.chain()
+    );
 }
 
 #[test]
@@ -70,11 +99,23 @@ fn redirects_stay_on_the_host() {
         ("GET /same", Answer::Redirect("/ok".into())),
         ("GET /ok", ok("fine")),
         ("GET /loop", Answer::Redirect("/loop".into())),
-        ("GET /away", Answer::Redirect(other.url.replace("127.0.0.1", "localhost"))),
+        (
+            "GET /away",
+            Answer::Redirect(other.url.replace("127.0.0.1", "localhost")),
+        ),
     ]);
-    assert_eq!(get(&format!("{}/same", double.url), LONG).unwrap().body, b"fine");
-    assert_eq!(get(&format!("{}/away", double.url), LONG).unwrap().status, 302);
-    assert_eq!(get(&format!("{}/loop", double.url), LONG).unwrap().status, 302);
+    assert_eq!(
+        get(&format!("{}/same", double.url), LONG).unwrap().body,
+        b"fine"
+    );
+    assert_eq!(
+        get(&format!("{}/away", double.url), LONG).unwrap().status,
+        302
+    );
+    assert_eq!(
+        get(&format!("{}/loop", double.url), LONG).unwrap().status,
+        302
+    );
     assert!(other.seen.lock().unwrap().is_empty());
 }
 
@@ -82,5 +123,10 @@ fn redirects_stay_on_the_host() {
 fn messages_hide_credentials() {
     let error = get("http://user:secret@127.0.0.1:1/path?token=secret", SHORT).unwrap_err();
     assert!(!error.chain().contains("secret"), "{}", error.chain());
-    assert!(get("ftp://example.org/", SHORT).unwrap_err().chain().contains("not an HTTP URL"));
+    assert!(
+        get("ftp://example.org/", SHORT)
+            .unwrap_err()
+            .chain()
+            .contains("not an HTTP URL")
+    );
 }

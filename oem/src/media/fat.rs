@@ -48,7 +48,9 @@ fn boot_sector<R: Read + Seek>(device: &mut R) -> io::Result<Option<[u8; 512]>> 
 
 /// Whether the boot sector has a plausible BIOS parameter block.
 pub(super) fn recognised<R: Read + Seek>(device: &mut R) -> io::Result<bool> {
-    let Some(s) = boot_sector(device)? else { return Ok(false) };
+    let Some(s) = boot_sector(device)? else {
+        return Ok(false);
+    };
     let sector_size = le(&s, 11, 2);
     Ok(matches!(sector_size, 512 | 1024 | 2048 | 4096)
         && s[13].is_power_of_two()
@@ -78,7 +80,9 @@ impl<R: Read + Seek> Fat<R> {
         let root_len = (u64::from(le(&s, 17, 2)) * ENTRY as u64).next_multiple_of(sector);
         let data = root_at + root_len;
         let total = either(le(&s, 19, 2), le(&s, 32, 4)) * sector;
-        let room = total.checked_sub(data).ok_or(damaged("it is smaller than its own tables"))?;
+        let room = total
+            .checked_sub(data)
+            .ok_or(damaged("it is smaller than its own tables"))?;
         let clusters = u32::try_from(room / cluster).map_err(|_| damaged("too many clusters"))?;
         // Like Linux: a zero 16-bit table length means FAT32 whatever the count.
         let width = match (le(&s, 22, 2), clusters) {
@@ -86,12 +90,29 @@ impl<R: Read + Seek> Fat<R> {
             (_, ..4085) => Width::Fat12,
             _ => Width::Fat16,
         };
-        let boot_label = if width == Width::Fat32 { &s[71..82] } else { &s[43..54] };
+        let boot_label = if width == Width::Fat32 {
+            &s[71..82]
+        } else {
+            &s[43..54]
+        };
         let label = text(boot_label);
-        let root_cluster = if width == Width::Fat32 { le(&s, 44, 4) } else { 0 };
+        let root_cluster = if width == Width::Fat32 {
+            le(&s, 44, 4)
+        } else {
+            0
+        };
         let fixed_root = (root_at, root_len);
-        let mut fat =
-            Fat { device, label, width, cluster, table, fixed_root, root_cluster, data, clusters };
+        let mut fat = Fat {
+            device,
+            label,
+            width,
+            cluster,
+            table,
+            fixed_root,
+            root_cluster,
+            data,
+            clusters,
+        };
         // The root directory's label is the one tools change.
         match fat.volume_entry()? {
             Some(label) => fat.label = label,
@@ -114,7 +135,9 @@ impl<R: Read + Seek> Fat<R> {
     }
 
     pub(super) fn entries(&mut self, place: &Place) -> Result<Vec<Entry>, MediaError> {
-        let Place::Cluster(first) = *place else { return Ok(Vec::new()) };
+        let Place::Cluster(first) = *place else {
+            return Ok(Vec::new());
+        };
         let data = self.directory(first)?;
         let mut long = LongName::default();
         let mut out = Vec::new();
@@ -129,10 +152,17 @@ impl<R: Read + Seek> Fat<R> {
                 continue;
             }
             if out.len() == MAX_ENTRIES {
-                return Err(MediaError::Damaged("FAT", "a directory has too many entries"));
+                return Err(MediaError::Damaged(
+                    "FAT",
+                    "a directory has too many entries",
+                ));
             }
             let dir = attributes & ATTR_DIRECTORY != 0;
-            let high = if self.width == Width::Fat32 { le(entry, 20, 2) << 16 } else { 0 };
+            let high = if self.width == Width::Fat32 {
+                le(entry, 20, 2) << 16
+            } else {
+                0
+            };
             out.push(Entry {
                 name: long_name.unwrap_or_else(|| short_name(entry)),
                 dir,
@@ -146,19 +176,28 @@ impl<R: Read + Seek> Fat<R> {
     fn directory(&mut self, first: u32) -> Result<Vec<u8>, MediaError> {
         match (first, self.width) {
             (0, Width::Fat32) => self.chain(self.root_cluster, MAX_DIRECTORY),
-            (0, _) => Ok(read_exact(&mut self.device, self.fixed_root.0, self.fixed_root.1)?),
+            (0, _) => Ok(read_exact(
+                &mut self.device,
+                self.fixed_root.0,
+                self.fixed_root.1,
+            )?),
             _ => self.chain(first, MAX_DIRECTORY),
         }
     }
 
     pub(super) fn content(&mut self, place: &Place, size: u64) -> Result<Vec<u8>, MediaError> {
-        let Place::Cluster(first) = *place else { return Ok(Vec::new()) };
+        let Place::Cluster(first) = *place else {
+            return Ok(Vec::new());
+        };
         if size == 0 {
             return Ok(Vec::new());
         }
         let mut out = self.chain(first, size)?;
         if (out.len() as u64) < size {
-            return Err(MediaError::Damaged("FAT", "a file's cluster chain is too short"));
+            return Err(MediaError::Damaged(
+                "FAT",
+                "a file's cluster chain is too short",
+            ));
         }
         out.truncate(size as usize);
         Ok(out)
@@ -181,7 +220,11 @@ impl<R: Read + Seek> Fat<R> {
         let n = u64::from(cluster);
         Ok(match self.width {
             Width::Fat12 => {
-                let pair = le(&read_exact(&mut self.device, self.table + n + n / 2, 2)?, 0, 2);
+                let pair = le(
+                    &read_exact(&mut self.device, self.table + n + n / 2, 2)?,
+                    0,
+                    2,
+                );
                 if n % 2 == 0 { pair & 0xfff } else { pair >> 4 }
             }
             Width::Fat16 => le(&read_exact(&mut self.device, self.table + n * 2, 2)?, 0, 2),
@@ -194,22 +237,35 @@ impl<R: Read + Seek> Fat<R> {
 
 /// Entries in use, up to the end mark.
 fn live(directory: &[u8]) -> impl Iterator<Item = &[u8]> {
-    directory.chunks_exact(ENTRY).take_while(|e| e[0] != 0).filter(|e| e[0] != 0xe5)
+    directory
+        .chunks_exact(ENTRY)
+        .take_while(|e| e[0] != 0)
+        .filter(|e| e[0] != 0xe5)
 }
 
 fn text(padded: &[u8]) -> String {
-    String::from_utf8_lossy(padded).trim_end_matches([' ', '\0']).to_owned()
+    String::from_utf8_lossy(padded)
+        .trim_end_matches([' ', '\0'])
+        .to_owned()
 }
 
 /// 8.3 name; Windows NT's case bits tell a lower-case stem or extension.
 fn short_name(entry: &[u8]) -> String {
     let part = |bytes: &[u8], lower: bool| {
         let name = text(bytes);
-        if lower { name.to_ascii_lowercase() } else { name }
+        if lower {
+            name.to_ascii_lowercase()
+        } else {
+            name
+        }
     };
     let stem = part(&entry[..8], entry[12] & 0x08 != 0);
     let extension = part(&entry[8..11], entry[12] & 0x10 != 0);
-    if extension.is_empty() { stem } else { format!("{stem}.{extension}") }
+    if extension.is_empty() {
+        stem
+    } else {
+        format!("{stem}.{extension}")
+    }
 }
 
 /// A long name being collected, last piece first as the disk stores it.
@@ -224,26 +280,36 @@ impl LongName {
     fn push(&mut self, entry: &[u8]) {
         let order = entry[0] & 0x3f;
         if entry[0] & 0x40 != 0 {
-            *self = LongName { units: Vec::new(), next: order, checksum: entry[13] };
+            *self = LongName {
+                units: Vec::new(),
+                next: order,
+                checksum: entry[13],
+            };
         }
         if order == 0 || order > MAX_PIECES || order != self.next || entry[13] != self.checksum {
             *self = LongName::default();
             return;
         }
         self.next = order - 1;
-        let piece = [(1, 5), (14, 6), (28, 2)].into_iter().flat_map(|(at, count)| {
-            (0..count).map(move |i| le(entry, at + 2 * i, 2) as u16)
-        });
+        let piece = [(1, 5), (14, 6), (28, 2)]
+            .into_iter()
+            .flat_map(|(at, count)| (0..count).map(move |i| le(entry, at + 2 * i, 2) as u16));
         self.units.splice(0..0, piece);
     }
 
     /// The name, if complete and belonging to the short entry `short`.
     fn finish(self, short: &[u8]) -> Option<String> {
-        let sum = short.iter().fold(0u8, |s, &b| s.rotate_right(1).wrapping_add(b));
+        let sum = short
+            .iter()
+            .fold(0u8, |s, &b| s.rotate_right(1).wrapping_add(b));
         if self.units.is_empty() || self.next != 0 || sum != self.checksum {
             return None;
         }
         let units = self.units.into_iter().take_while(|&u| u != 0);
-        Some(char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect())
+        Some(
+            char::decode_utf16(units)
+                .map(|c| c.unwrap_or('\u{fffd}'))
+                .collect(),
+        )
     }
 }

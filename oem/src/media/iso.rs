@@ -53,8 +53,11 @@ impl<R: Read + Seek> Iso<R> {
         let mut joliet: Option<Place> = None;
         for number in 0..MAX_DESCRIPTORS {
             let mut sector = [0; SECTOR as usize];
-            let n =
-                read_some(&mut device, (FIRST_DESCRIPTOR + number) * SECTOR, &mut sector)?;
+            let n = read_some(
+                &mut device,
+                (FIRST_DESCRIPTOR + number) * SECTOR,
+                &mut sector,
+            )?;
             if n < sector.len() || &sector[1..6] != b"CD001" {
                 break;
             }
@@ -64,7 +67,9 @@ impl<R: Read + Seek> Iso<R> {
                     if !matches!(block, 512 | 1024 | 2048) {
                         return Err(damaged("its block size is not 512, 1024 or 2048"));
                     }
-                    let label = String::from_utf8_lossy(&sector[40..72]).trim_end().to_owned();
+                    let label = String::from_utf8_lossy(&sector[40..72])
+                        .trim_end()
+                        .to_owned();
                     let root = Place::Extents(vec![extent(&sector[156..190], block)]);
                     primary = Some((label.trim_end_matches('\0').to_owned(), block, root));
                 }
@@ -76,7 +81,13 @@ impl<R: Read + Seek> Iso<R> {
             }
         }
         let (label, block, root) = primary.ok_or(damaged("no primary volume descriptor"))?;
-        let mut iso = Iso { device, label, block, root, names: Names::Plain };
+        let mut iso = Iso {
+            device,
+            label,
+            block,
+            root,
+            names: Names::Plain,
+        };
         if let Some(skip) = iso.rock_ridge()? {
             iso.names = Names::RockRidge(skip);
         } else if let Some(root) = joliet {
@@ -101,14 +112,18 @@ impl<R: Read + Seek> Iso<R> {
     fn rock_ridge(&mut self) -> Result<Option<usize>, MediaError> {
         let root = self.root.clone();
         let data = self.directory(&root)?;
-        let Some(record) = records(&data).next() else { return Ok(None) };
+        let Some(record) = records(&data).next() else {
+            return Ok(None);
+        };
         let area = system_use(record);
         let found = area.len() >= 7 && area.starts_with(b"SP") && area[4..6] == [0xbe, 0xef];
         Ok(found.then(|| usize::from(area[6])))
     }
 
     fn directory(&mut self, place: &Place) -> Result<Vec<u8>, MediaError> {
-        let Place::Extents(extents) = place else { return Ok(Vec::new()) };
+        let Place::Extents(extents) = place else {
+            return Ok(Vec::new());
+        };
         if extents.iter().map(|e| e.1).fold(0, u64::saturating_add) > MAX_DIRECTORY {
             return Err(MediaError::Damaged("ISO 9660", "a directory is over 1 MiB"));
         }
@@ -120,7 +135,9 @@ impl<R: Read + Seek> Iso<R> {
         let mut out: Vec<Entry> = Vec::new();
         let mut open_file = false;
         for record in records(&data) {
-            let Some(raw_name) = record.get(33..33 + usize::from(record[32])) else { continue };
+            let Some(raw_name) = record.get(33..33 + usize::from(record[32])) else {
+                continue;
+            };
             if matches!(raw_name, [0] | [1]) {
                 continue;
             }
@@ -129,14 +146,22 @@ impl<R: Read + Seek> Iso<R> {
             let continued = open_file;
             open_file = flags & FLAG_MULTI_EXTENT != 0;
             if continued {
-                if let Some(Entry { place: Place::Extents(pieces), size, .. }) = out.last_mut() {
+                if let Some(Entry {
+                    place: Place::Extents(pieces),
+                    size,
+                    ..
+                }) = out.last_mut()
+                {
                     pieces.push(piece);
                     *size = size.saturating_add(piece.1);
                 }
                 continue;
             }
             if out.len() == MAX_ENTRIES {
-                return Err(MediaError::Damaged("ISO 9660", "a directory has too many entries"));
+                return Err(MediaError::Damaged(
+                    "ISO 9660",
+                    "a directory has too many entries",
+                ));
             }
             let dir = flags & FLAG_DIRECTORY != 0;
             out.push(Entry {
@@ -153,15 +178,19 @@ impl<R: Read + Seek> Iso<R> {
         match self.names {
             Names::Plain => Ok(plain(&String::from_utf8_lossy(raw)).to_ascii_lowercase()),
             Names::Joliet => {
-                let units = raw.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]]));
-                let name: String =
-                    char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect();
+                let units = raw
+                    .chunks_exact(2)
+                    .map(|c| u16::from_be_bytes([c[0], c[1]]));
+                let name: String = char::decode_utf16(units)
+                    .map(|c| c.unwrap_or('\u{fffd}'))
+                    .collect();
                 Ok(plain(&name).to_owned())
             }
             Names::RockRidge(skip) => {
                 let area = system_use(record);
                 let found = self.alternate_name(area.get(skip..).unwrap_or_default().to_vec())?;
-                Ok(found.unwrap_or_else(|| plain(&String::from_utf8_lossy(raw)).to_ascii_lowercase()))
+                Ok(found
+                    .unwrap_or_else(|| plain(&String::from_utf8_lossy(raw)).to_ascii_lowercase()))
             }
         }
     }
@@ -183,8 +212,8 @@ impl<R: Read + Seek> Iso<R> {
                         name.get_or_insert_default().extend_from_slice(&entry[5..]);
                     }
                     b"CE" if len >= 28 => {
-                        let at = u64::from(le(entry, 4, 4)) * self.block
-                            + u64::from(le(entry, 12, 4));
+                        let at =
+                            u64::from(le(entry, 4, 4)) * self.block + u64::from(le(entry, 12, 4));
                         next = Some((at, u64::from(le(entry, 20, 4)).min(SECTOR)));
                     }
                     _ => {}
@@ -200,7 +229,9 @@ impl<R: Read + Seek> Iso<R> {
     }
 
     pub(super) fn content(&mut self, place: &Place) -> Result<Vec<u8>, MediaError> {
-        let Place::Extents(extents) = place else { return Ok(Vec::new()) };
+        let Place::Extents(extents) = place else {
+            return Ok(Vec::new());
+        };
         let mut out = Vec::new();
         for &(offset, len) in extents {
             out.append(&mut read_exact(&mut self.device, offset, len)?);

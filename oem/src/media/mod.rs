@@ -119,11 +119,22 @@ impl<R: Read + Seek> Volume<R> {
     /// # Errors
     /// A device that fails, a damaged file system, more than `limit` bytes.
     pub fn read(&mut self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, MediaError> {
-        let (dir, name) = path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path));
-        let Some(entries) = self.list(dir)? else { return Ok(None) };
-        let Some(entry) = find(&entries, name).filter(|e| !e.dir) else { return Ok(None) };
+        let (dir, name) = path
+            .trim_end_matches('/')
+            .rsplit_once('/')
+            .unwrap_or(("", path));
+        let Some(entries) = self.list(dir)? else {
+            return Ok(None);
+        };
+        let Some(entry) = find(&entries, name).filter(|e| !e.dir) else {
+            return Ok(None);
+        };
         if entry.size > limit {
-            return Err(MediaError::TooLarge { path: path.into(), size: entry.size, limit });
+            return Err(MediaError::TooLarge {
+                path: path.into(),
+                size: entry.size,
+                limit,
+            });
         }
         match self {
             Volume::Iso(iso) => iso.content(&entry.place),
@@ -180,14 +191,18 @@ fn read_exact<R: Read + Seek>(device: &mut R, offset: u64, len: u64) -> io::Resu
     device.seek(SeekFrom::Start(offset))?;
     let mut out = Vec::new();
     device.by_ref().take(len).read_to_end(&mut out)?;
-    if out.len() as u64 == len { Ok(out) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if out.len() as u64 == len {
+        Ok(out)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
 }
 
 /// Little-endian integer of 1 to 4 bytes at `at`; 0 past the end.
 fn le(bytes: &[u8], at: usize, width: usize) -> u32 {
-    bytes
-        .get(at..at.saturating_add(width))
-        .map_or(0, |b| b.iter().rev().fold(0, |n, &x| (n << 8) | u32::from(x)))
+    bytes.get(at..at.saturating_add(width)).map_or(0, |b| {
+        b.iter().rev().fold(0, |n, &x| (n << 8) | u32::from(x))
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ const LIMIT: u64 = 1 << 20;
 fn image(name: &str) -> Vec<u8> {
     let path = format!("{}/testdata/media/{name}.gz", env!("CARGO_MANIFEST_DIR"));
     let mut out = Vec::new();
-    flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_end(&mut out).unwrap();
+    flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap())
+        .read_to_end(&mut out)
+        .unwrap();
     out
 }
 
@@ -26,7 +28,10 @@ fn iso_with_rock_ridge_and_joliet() {
     let mut v = open("nocloud-both.iso");
     assert_eq!((v.label(), v.kind()), ("cidata", "iso9660"));
     assert!(text(&mut v, "user-data").starts_with("#cloud-config"));
-    assert_eq!(text(&mut v, "network-config"), "version: 2\nethernets: {}\n");
+    assert_eq!(
+        text(&mut v, "network-config"),
+        "version: 2\nethernets: {}\n"
+    );
     assert_eq!(v.read("vendor-data", LIMIT).unwrap(), None);
 }
 
@@ -35,9 +40,17 @@ fn iso_with_one_scheme_only() {
     for name in ["openstack-rockridge.iso", "openstack-joliet.iso"] {
         let mut v = open(name);
         assert_eq!(v.label(), "config-2", "{name}");
-        assert!(text(&mut v, "/openstack/latest/meta_data.json").contains("83679162"), "{name}");
-        let mut versions: Vec<_> =
-            v.list("openstack").unwrap().unwrap().into_iter().map(|e| e.name).collect();
+        assert!(
+            text(&mut v, "/openstack/latest/meta_data.json").contains("83679162"),
+            "{name}"
+        );
+        let mut versions: Vec<_> = v
+            .list("openstack")
+            .unwrap()
+            .unwrap()
+            .into_iter()
+            .map(|e| e.name)
+            .collect();
         versions.sort();
         assert_eq!(versions, ["2015-10-15", "content", "latest"], "{name}");
     }
@@ -54,34 +67,56 @@ fn rock_ridge_name_over_a_continuation_area() {
 fn plain_iso_ignores_case() {
     let mut v = open("cloudstack-plain.iso");
     assert_eq!(v.label(), "CONFIG-2");
-    assert_eq!(text(&mut v, "cloudstack/metadata/instance_id.txt"), "i-cs-1");
+    assert_eq!(
+        text(&mut v, "cloudstack/metadata/instance_id.txt"),
+        "i-cs-1"
+    );
     assert!(text(&mut v, "CLOUDSTACK/userdata/user_data.txt").starts_with('#'));
 }
 
 #[test]
 fn fat_of_every_width_with_long_names() {
-    for name in ["nocloud-fat12.img", "nocloud-fat16.img", "nocloud-fat32.img"] {
+    for name in [
+        "nocloud-fat12.img",
+        "nocloud-fat16.img",
+        "nocloud-fat32.img",
+    ] {
         let mut v = open(name);
         assert_eq!((v.label(), v.kind()), ("CIDATA", "vfat"), "{name}");
-        assert!(text(&mut v, "meta-data").starts_with("instance-id: iid-local01"), "{name}");
+        assert!(
+            text(&mut v, "meta-data").starts_with("instance-id: iid-local01"),
+            "{name}"
+        );
         let deep = "Long directory name with ünïcode/a rather long file name.yaml";
         assert!(text(&mut v, deep).contains("nocloud.example.org"), "{name}");
-        assert_eq!(v.read("big.bin", LIMIT).unwrap().unwrap(), vec![b'x'; 70_000], "{name}");
+        assert_eq!(
+            v.read("big.bin", LIMIT).unwrap().unwrap(),
+            vec![b'x'; 70_000],
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn limits_and_strangers() {
     let mut v = open("nocloud-fat12.img");
-    assert!(matches!(v.read("big.bin", 1000), Err(MediaError::TooLarge { size: 70_000, .. })));
+    assert!(matches!(
+        v.read("big.bin", 1000),
+        Err(MediaError::TooLarge { size: 70_000, .. })
+    ));
     for image in [vec![], vec![0; 65536], vec![0xff; 65536]] {
-        assert!(matches!(Volume::open(Cursor::new(image)), Err(MediaError::Unknown)));
+        assert!(matches!(
+            Volume::open(Cursor::new(image)),
+            Err(MediaError::Unknown)
+        ));
     }
 }
 
 /// Walks everything reachable to a small depth.
 fn walk(v: &mut Volume<Cursor<Vec<u8>>>, path: &str, depth: u8) {
-    let Ok(Some(entries)) = v.list(path) else { return };
+    let Ok(Some(entries)) = v.list(path) else {
+        return;
+    };
     for entry in entries.iter().take(20) {
         let child = format!("{path}/{}", entry.name);
         if entry.dir && depth > 0 {

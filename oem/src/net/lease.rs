@@ -25,7 +25,10 @@ pub fn parse(text: &str) -> Lease {
             "ADDRESS" => lease.address = value.parse().ok(),
             "SERVER_ADDRESS" => lease.server = value.parse().ok(),
             "ROUTER" => {
-                lease.routers = value.split_whitespace().filter_map(|a| a.parse().ok()).collect();
+                lease.routers = value
+                    .split_whitespace()
+                    .filter_map(|a| a.parse().ok())
+                    .collect();
             }
             _ => {}
         }
@@ -35,13 +38,19 @@ pub fn parse(text: &str) -> Lease {
 
 /// All leases below `root`, in the order of interface indices.
 pub fn all(root: &Path) -> Vec<Lease> {
-    let entries = fs::read_dir(root.join("run/systemd/netif/leases")).into_iter().flatten();
+    let entries = fs::read_dir(root.join("run/systemd/netif/leases"))
+        .into_iter()
+        .flatten();
     let mut files: Vec<_> = entries
         .flatten()
         .filter_map(|e| Some((e.file_name().to_str()?.parse::<u32>().ok()?, e.path())))
         .collect();
     files.sort();
-    files.iter().filter_map(|(_, path)| fs::read_to_string(path).ok()).map(|t| parse(&t)).collect()
+    files
+        .iter()
+        .filter_map(|(_, path)| fs::read_to_string(path).ok())
+        .map(|t| parse(&t))
+        .collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ pub use wake::Wake;
 /// Addresses of the interfaces that lead out: those with a default route, in
 /// order of preference, then other hardware. Not those of containers' bridges.
 pub fn addresses() -> Vec<IpAddr> {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
+        return Vec::new();
+    };
     let table4 = fs::read_to_string("/proc/net/route").unwrap_or_default();
     let table6 = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
     let mut routed = route::default_interfaces(&table4);
@@ -22,11 +24,18 @@ pub fn addresses() -> Vec<IpAddr> {
     let mut found: Vec<(usize, IpAddr)> = interfaces
         .filter_map(|i| {
             let rank = routed.iter().position(|name| *name == i.interface_name);
-            let hardware = || Path::new("/sys/class/net").join(&i.interface_name).join("device");
+            let hardware = || {
+                Path::new("/sys/class/net")
+                    .join(&i.interface_name)
+                    .join("device")
+            };
             let rank = rank.or_else(|| hardware().exists().then_some(routed.len()))?;
             let address = i.address?;
             let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
-            Some((rank, v4.or_else(|| Some(IpAddr::V6(address.as_sockaddr_in6()?.ip())))?))
+            Some((
+                rank,
+                v4.or_else(|| Some(IpAddr::V6(address.as_sockaddr_in6()?.ip())))?,
+            ))
         })
         .collect();
     found.sort_by_key(|(rank, _)| *rank);

@@ -48,7 +48,11 @@ fn default4(line: &str) -> Option<Default4<'_>> {
     let default = hex(1)? == 0 && hex(7)? == 0 && hex(3)? & RTF_GATEWAY != 0;
     let metric = fields.get(6)?.parse().ok()?;
     let gateway = Ipv4Addr::from(hex(2)?.to_ne_bytes());
-    default.then_some(Default4 { metric, interface: fields[0], gateway })
+    default.then_some(Default4 {
+        metric,
+        interface: fields[0],
+        gateway,
+    })
 }
 
 #[cfg(test)]

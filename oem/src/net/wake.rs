@@ -35,7 +35,11 @@ impl Wake {
         let network = LINK | IPV4_ADDRESS | IPV4_ROUTE | IPV6_ADDRESS | IPV6_ROUTE;
         let sockets = [
             (SockProtocol::NetlinkRoute, network, None),
-            (SockProtocol::NetlinkKObjectUEvent, KERNEL_EVENTS, Some(&b"SUBSYSTEM=block"[..])),
+            (
+                SockProtocol::NetlinkKObjectUEvent,
+                KERNEL_EVENTS,
+                Some(&b"SUBSYSTEM=block"[..]),
+            ),
         ];
         for (protocol, groups, only) in sockets {
             match listen(protocol, groups) {
@@ -90,7 +94,10 @@ mod tests {
 
     #[test]
     fn quiet_without_events() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let short = Duration::from_millis(20);
             assert!(timeout(short, Wake::never().changed()).await.is_err());

@@ -25,20 +25,33 @@ const DOCUMENTS: [&str; 10] = [
     "cloud-identifier",
 ];
 /// Kept as attributes.
-const ATTRIBUTES: [&str; 5] =
-    ["vm-id", "public-hostname", "availability-zone", "service-offering", "cloud-identifier"];
+const ATTRIBUTES: [&str; 5] = [
+    "vm-id",
+    "public-hostname",
+    "availability-zone",
+    "service-offering",
+    "cloud-identifier",
+];
 /// How long one round over the candidates lasts before leases are read again.
 const ROUND: Duration = Duration::from_secs(2);
 
 pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
-    let Some((base, old)) = router(scene, http, deadline).await? else { return Ok(None) };
-    let prefix = if old { format!("{base}/latest/") } else { format!("{base}/latest/meta-data/") };
+    let Some((base, old)) = router(scene, http, deadline).await? else {
+        return Ok(None);
+    };
+    let prefix = if old {
+        format!("{base}/latest/")
+    } else {
+        format!("{base}/latest/meta-data/")
+    };
     let mut raw = Raw::new();
     for name in DOCUMENTS {
         let reply = http.get(&format!("{prefix}{name}"), &[], deadline).await?;
         raw.extend(reply.found().map(|body| (name.to_owned(), body)));
     }
-    let reply = http.get(&format!("{base}/latest/user-data"), &[], deadline).await?;
+    let reply = http
+        .get(&format!("{base}/latest/user-data"), &[], deadline)
+        .await?;
     raw.extend(reply.found().map(|body| ("user-data".to_owned(), body)));
     Ok(Some(parse(&raw, &format!("{base}/latest/"))))
 }
@@ -47,9 +60,17 @@ pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Resu
 pub(super) fn candidates(scene: &Scene) -> Vec<String> {
     let leases = lease::all(&scene.root);
     let table = std::fs::read_to_string(scene.root.join("proc/net/route")).unwrap_or_default();
-    let servers = leases.iter().filter_map(|l| l.server).map(|a| a.to_string());
-    let gateways = route::default_gateways(&table).into_iter().map(|a| a.to_string());
-    let routers = leases.iter().flat_map(|l| &l.routers).map(ToString::to_string);
+    let servers = leases
+        .iter()
+        .filter_map(|l| l.server)
+        .map(|a| a.to_string());
+    let gateways = route::default_gateways(&table)
+        .into_iter()
+        .map(|a| a.to_string());
+    let routers = leases
+        .iter()
+        .flat_map(|l| &l.routers)
+        .map(ToString::to_string);
     let mut seen = BTreeSet::new();
     servers
         .chain(scene.endpoints.router_name.clone())
@@ -91,7 +112,10 @@ async fn router(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<
         if Instant::now() >= deadline {
             let what = match refused {
                 0 => "no DHCP lease and no gateway to ask".to_owned(),
-                _ => format!("none of {} is a CloudStack virtual router", bases.join(", ")),
+                _ => format!(
+                    "none of {} is a CloudStack virtual router",
+                    bases.join(", ")
+                ),
             };
             return Err(Error::environment(what)
                 .hint("is the metadata service of this network switched on?"));
@@ -106,8 +130,14 @@ async fn router(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<
 async fn probe(base: &str, http: &Http, deadline: Instant) -> Result<Option<bool>> {
     for (path, old) in [("meta-data/", false), ("", true)] {
         for name in ["instance-id", "vm-id"] {
-            let reply = http.get(&format!("{base}/latest/{path}{name}"), &[], deadline).await?;
-            let raw: Raw = reply.found().map(|b| (name.to_owned(), b)).into_iter().collect();
+            let reply = http
+                .get(&format!("{base}/latest/{path}{name}"), &[], deadline)
+                .await?;
+            let raw: Raw = reply
+                .found()
+                .map(|b| (name.to_owned(), b))
+                .into_iter()
+                .collect();
             if line(&raw, name).is_some_and(|id| !id.contains(char::is_whitespace)) {
                 return Ok(Some(old));
             }
@@ -125,15 +155,20 @@ pub(super) fn parse(raw: &Raw, source: &str) -> Found {
     fetched.user_data = data(raw, "user-data");
     let metadata = &mut fetched.metadata;
     metadata.provider = "cloudstack".into();
-    metadata.instance_id =
-        line(raw, "instance-id").or_else(|| line(raw, "vm-id")).map(str::to_owned);
+    metadata.instance_id = line(raw, "instance-id")
+        .or_else(|| line(raw, "vm-id"))
+        .map(str::to_owned);
     metadata.hostname = line(raw, "local-hostname").and_then(first_word);
-    metadata.ssh_keys = text(raw, "public-keys").map(keys::lines).unwrap_or_default();
+    metadata.ssh_keys = text(raw, "public-keys")
+        .map(keys::lines)
+        .unwrap_or_default();
     metadata.private_ipv4 = ipv4(raw, "local-ipv4");
     // The router's own public address, behind which the machine may be.
     metadata.public_ipv4 = ipv4(raw, "public-ipv4");
     for name in ATTRIBUTES {
-        metadata.attributes.extend(line(raw, name).map(|v| (name.to_owned(), v.to_owned())));
+        metadata
+            .attributes
+            .extend(line(raw, name).map(|v| (name.to_owned(), v.to_owned())));
     }
     found
 }

@@ -9,7 +9,9 @@ use std::fs::File;
 use std::io::{Read, Seek};
 
 pub(super) fn read(scene: &Scene) -> Result<Option<Found>> {
-    let Some(disk) = scene.evidence.disk(&["config-2"]) else { return Ok(None) };
+    let Some(disk) = scene.evidence.disk(&["config-2"]) else {
+        return Ok(None);
+    };
     let device = format!("/dev/{}", disk.device);
     let failed = || format!("cannot read the config drive {device}");
     let file = File::open(scene.root.join("dev").join(&disk.device)).environment(failed)?;
@@ -35,15 +37,19 @@ pub(super) fn read_volume<R: Read + Seek>(
 }
 
 /// `instance_id.txt`, `instance-id.txt` -> `instance-id`.
-fn cloudstack_tree<R: Read + Seek>(
-    volume: &mut Volume<R>,
-) -> std::result::Result<Raw, MediaError> {
+fn cloudstack_tree<R: Read + Seek>(volume: &mut Volume<R>) -> std::result::Result<Raw, MediaError> {
     let mut raw = Raw::new();
     for entry in volume.list("cloudstack/metadata")?.unwrap_or_default() {
         let name = entry.name.to_ascii_lowercase().replace('_', "-");
-        let Some(name) = name.strip_suffix(".txt").filter(|_| !entry.dir) else { continue };
+        let Some(name) = name.strip_suffix(".txt").filter(|_| !entry.dir) else {
+            continue;
+        };
         let path = format!("cloudstack/metadata/{}", entry.name);
-        raw.extend(volume.read(&path, MAX_DOCUMENT)?.map(|b| (name.to_owned(), b)));
+        raw.extend(
+            volume
+                .read(&path, MAX_DOCUMENT)?
+                .map(|b| (name.to_owned(), b)),
+        );
     }
     for name in ["user_data.txt", "user-data.txt"] {
         let path = format!("cloudstack/userdata/{name}");
@@ -69,7 +75,11 @@ fn openstack_tree<R: Read + Seek>(volume: &mut Volume<R>) -> std::result::Result
     let mut raw = Raw::new();
     for version in versions {
         for name in openstack::DOCUMENTS {
-            let limit = if name == "user_data" { MAX_BODY as u64 } else { MAX_DOCUMENT };
+            let limit = if name == "user_data" {
+                MAX_BODY as u64
+            } else {
+                MAX_DOCUMENT
+            };
             let path = format!("openstack/{version}/{name}");
             raw.extend(volume.read(&path, limit)?.map(|b| (name.to_owned(), b)));
         }

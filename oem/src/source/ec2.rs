@@ -4,12 +4,12 @@ use super::document::{data, first_word, ipv4, ipv6, line, text};
 use super::{Found, Raw, Scene, keys};
 use crate::error::{Error, Result};
 use crate::http::Http;
+use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// Documents below `meta-data/`.
-const DOCUMENTS: [&str; 13] = [
-    "instance-id",
+const DOCUMENTS: [&str; 12] = [
     "instance-type",
     "ami-id",
     "hostname",
@@ -36,83 +36,119 @@ const ATTRIBUTES: [&str; 7] = [
 /// Six hours, the longest allowed.
 const TOKEN_TTL: (&str, &str) = ("X-aws-ec2-metadata-token-ttl-seconds", "21600");
 const TOKEN: &str = "X-aws-ec2-metadata-token";
+/// How long the other endpoint may still answer.
+const LATE: Duration = Duration::from_millis(500);
 /// Keys one index may list.
 const MAX_KEYS: usize = 64;
 
 /// One session with one endpoint.
-struct Session<'a> {
-    http: &'a Http,
+struct Session {
+    http: Http,
     base: String,
     token: Option<String>,
     deadline: Instant,
 }
 
 pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
-    let Some((base, token)) = first_to_answer(scene, http, deadline).await? else {
+    let Some((mut session, id)) = first_to_answer(scene, http, deadline).await? else {
         return Ok(None);
     };
-    let mut session = Session { http, base, token, deadline };
-    let mut raw = Raw::new();
+    let mut raw = Raw::from([("meta-data/instance-id".to_owned(), id)]);
     for name in DOCUMENTS {
         let path = format!("meta-data/{name}");
         raw.extend(session.get(&path).await?.map(|body| (path, body)));
-        // Anything else that lives at this address has no such document.
-        if name == "instance-id" && line(&raw, "meta-data/instance-id").is_none() {
-            return Ok(None);
-        }
     }
     for number in key_numbers(&raw) {
         let path = format!("meta-data/public-keys/{number}/openssh-key");
         raw.extend(session.get(&path).await?.map(|body| (path, body)));
     }
-    raw.extend(session.get("user-data").await?.map(|body| ("user-data".to_owned(), body)));
+    raw.extend(
+        session
+            .get("user-data")
+            .await?
+            .map(|body| ("user-data".to_owned(), body)),
+    );
     Ok(Some(parse(&raw, &format!("{}/latest/", session.base))))
 }
 
-/// IPv4 and IPv6 race for the token: the first endpoint with a final answer is
-/// used. Its token is `None` where only version 1 is spoken.
+/// IPv4 and IPv6 race: the first endpoint that tells an instance id is used.
+/// Once one says that it is something else, the other has little time left.
 async fn first_to_answer(
     scene: &Scene,
     http: &Http,
     deadline: Instant,
-) -> Result<Option<(String, Option<String>)>> {
+) -> Result<Option<(Session, Vec<u8>)>> {
     let mut race = JoinSet::new();
     for base in scene.endpoints.link_local.clone() {
         let http = http.clone();
-        race.spawn(async move { token(&base, &http, deadline).await.map(|token| (base, token)) });
+        race.spawn(async move {
+            let token = token(&base, &http, deadline).await?;
+            let mut session = Session {
+                http,
+                base,
+                token,
+                deadline,
+            };
+            let id = session.get("meta-data/instance-id").await?;
+            let raw: Raw = id
+                .map(|id| ("instance-id".to_owned(), id))
+                .into_iter()
+                .collect();
+            // Anything else that lives at this address has no such document.
+            let known = line(&raw, "instance-id").is_some();
+            Ok(raw
+                .into_values()
+                .next()
+                .filter(|_| known)
+                .map(|id| (session, id)))
+        });
     }
+    let mut limit = deadline + LATE;
+    let mut absent = false;
     let mut failure = None;
-    while let Some(result) = race.join_next().await {
-        match result {
-            Ok(Ok(winner)) => return Ok(Some(winner)),
+    while let Ok(Some(answer)) = timeout_at(limit, race.join_next()).await {
+        match answer {
+            Ok(Ok(Some(winner))) => return Ok(Some(winner)),
+            Ok(Ok(None)) => {
+                absent = true;
+                limit = limit.min(Instant::now() + LATE);
+            }
             Ok(Err(error)) => failure = failure.or(Some(error)),
             Err(_) => {}
         }
     }
-    failure.map_or(Ok(None), Err)
+    match failure {
+        Some(error) if !absent => Err(error),
+        _ => Ok(None),
+    }
 }
 
 /// 404, 403, 405 and the like: version 1, or nothing at all.
 async fn token(base: &str, http: &Http, deadline: Instant) -> Result<Option<String>> {
-    let reply = http.put(&format!("{base}/latest/api/token"), &[TOKEN_TTL], deadline).await?;
+    let reply = http
+        .put(&format!("{base}/latest/api/token"), &[TOKEN_TTL], deadline)
+        .await?;
     let token = reply.found().and_then(|body| String::from_utf8(body).ok());
-    Ok(token.map(|t| t.trim().to_owned()).filter(|t| {
-        !t.is_empty() && t.len() <= 1024 && t.bytes().all(|b| b.is_ascii_graphic())
-    }))
+    Ok(token
+        .map(|t| t.trim().to_owned())
+        .filter(|t| !t.is_empty() && t.len() <= 1024 && t.bytes().all(|b| b.is_ascii_graphic())))
 }
 
-impl Session<'_> {
+impl Session {
     /// The document at `latest/PATH`; a token that expired is renewed once.
     async fn get(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
         let url = format!("{}/latest/{path}", self.base);
         for renewed in [false, true] {
             let header = self.token.as_deref().map(|t| (TOKEN, t));
-            let reply = self.http.get(&url, header.as_slice(), self.deadline).await?;
+            let reply = self
+                .http
+                .get(&url, header.as_slice(), self.deadline)
+                .await?;
             if reply.status != 401 {
                 return Ok(reply.found());
             }
             if !renewed {
-                self.token = token(&self.base, self.http, self.deadline).await?;
+                self.token = token(&self.base, &self.http, self.deadline).await?;
             }
         }
         Err(Error::environment(format!("{url} refuses our token"))
@@ -147,11 +183,20 @@ pub(super) fn parse(raw: &Raw, source: &str) -> Found {
         .and_then(first_word);
     for number in key_numbers(raw) {
         let path = meta(&format!("public-keys/{number}/openssh-key"));
-        keys::merge(&mut metadata.ssh_keys, text(raw, &path).map(keys::lines).unwrap_or_default());
+        keys::merge(
+            &mut metadata.ssh_keys,
+            text(raw, &path).map(keys::lines).unwrap_or_default(),
+        );
     }
     // Clones answer with the keys where the index belongs.
     let index = text(raw, &meta("public-keys/")).unwrap_or_default();
-    keys::merge(&mut metadata.ssh_keys, keys::lines(index).into_iter().filter(|k| !is_index(k)).collect());
+    keys::merge(
+        &mut metadata.ssh_keys,
+        keys::lines(index)
+            .into_iter()
+            .filter(|k| !is_index(k))
+            .collect(),
+    );
     metadata.private_ipv4 = ipv4(raw, &meta("local-ipv4"));
     metadata.public_ipv4 = ipv4(raw, &meta("public-ipv4"));
     metadata.public_ipv6 = ipv6(raw, &meta("ipv6"));
@@ -165,5 +210,6 @@ pub(super) fn parse(raw: &Raw, source: &str) -> Found {
 
 /// A key's name may look like a key: `0=ssh-rsa mine`.
 fn is_index(line: &str) -> bool {
-    line.split_once('=').is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+    line.split_once('=')
+        .is_some_and(|(number, _)| number.parse::<u32>().is_ok())
 }

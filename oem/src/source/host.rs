@@ -24,14 +24,19 @@ pub(super) fn read(scene: &Scene) -> Result<Option<Found>> {
         let (path, limit) = if evidence.credentials.contains(&credential) {
             (format!("run/credentials/@system/{credential}"), limit)
         } else if evidence.fw_cfg.contains(&entry) {
-            (format!("sys/firmware/qemu_fw_cfg/by_name/{entry}/raw"), MAX_FW_CFG)
+            (
+                format!("sys/firmware/qemu_fw_cfg/by_name/{entry}/raw"),
+                MAX_FW_CFG,
+            )
         } else {
             continue;
         };
         let what = || format!("cannot read /{path}");
         let mut bytes = Vec::new();
         let file = File::open(scene.root.join(&path)).environment(what)?;
-        file.take(limit + 1).read_to_end(&mut bytes).environment(what)?;
+        file.take(limit + 1)
+            .read_to_end(&mut bytes)
+            .environment(what)?;
         if bytes.len() as u64 > limit {
             return Err(Error::input(format!("/{path} is over {limit} bytes"))
                 .hint("use a disk labelled cidata"));

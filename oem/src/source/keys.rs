@@ -10,9 +10,15 @@ const TYPES: [&str; 4] = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"];
 pub(super) fn lines(text: &str) -> Vec<String> {
     let is_key = |line: &&str| {
         !line.starts_with(['#', '<'])
-            && line.split_whitespace().any(|w| TYPES.iter().any(|t| w.starts_with(t)))
+            && line
+                .split_whitespace()
+                .any(|w| TYPES.iter().any(|t| w.starts_with(t)))
     };
-    text.lines().map(str::trim).filter(is_key).map(str::to_owned).collect()
+    text.lines()
+        .map(str::trim)
+        .filter(is_key)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Keys of a JSON or YAML value: a text, a list, or a map of names to keys

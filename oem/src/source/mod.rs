@@ -75,7 +75,10 @@ pub struct Endpoints {
 impl Default for Endpoints {
     fn default() -> Self {
         Endpoints {
-            link_local: vec!["http://169.254.169.254".into(), "http://[fd00:ec2::254]".into()],
+            link_local: vec![
+                "http://169.254.169.254".into(),
+                "http://[fd00:ec2::254]".into(),
+            ],
             router_port: 80,
             router_name: Some("data-server".into()),
         }
@@ -96,7 +99,10 @@ pub struct Scene {
 impl Source {
     /// Whether it needs no network.
     pub fn is_local(self) -> bool {
-        matches!(self, Source::Host | Source::NoCloudDisk | Source::ConfigDrive)
+        matches!(
+            self,
+            Source::Host | Source::NoCloudDisk | Source::ConfigDrive
+        )
     }
 
     /// Reads a local source; `None` when it is not there (or not local).
@@ -117,7 +123,12 @@ impl Source {
     ///
     /// # Errors
     /// No answer before the deadline, or one that makes no sense.
-    pub async fn fetch(self, scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
+    pub async fn fetch(
+        self,
+        scene: &Scene,
+        http: &Http,
+        deadline: Instant,
+    ) -> Result<Option<Found>> {
         match self {
             Source::Host | Source::NoCloudDisk | Source::ConfigDrive => self.read(scene),
             Source::NoCloudSeed => nocloud::fetch(scene, http, deadline).await,

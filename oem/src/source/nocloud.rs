@@ -20,7 +20,9 @@ pub(super) const DOCUMENTS: [(&str, u64); 4] = [
 ];
 
 pub(super) fn read(scene: &Scene) -> Result<Option<Found>> {
-    let Some(disk) = scene.evidence.disk(&["cidata"]) else { return Ok(None) };
+    let Some(disk) = scene.evidence.disk(&["cidata"]) else {
+        return Ok(None);
+    };
     let device = format!("/dev/{}", disk.device);
     let failed = || format!("cannot read the NoCloud disk {device}");
     let file = File::open(scene.root.join("dev").join(&disk.device)).environment(failed)?;
@@ -40,7 +42,9 @@ pub(super) fn read(scene: &Scene) -> Result<Option<Found>> {
 }
 
 pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
-    let Some(seed) = own_seed(scene) else { return Ok(None) };
+    let Some(seed) = own_seed(scene) else {
+        return Ok(None);
+    };
     let mut raw = Raw::new();
     let Some(url) = seed.url.as_deref() else {
         // `ds=nocloud;i=..;h=..` alone is complete; bare `ds=nocloud` means the disk.
@@ -66,7 +70,12 @@ pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Resu
 /// The seed of the command line, else of the SMBIOS serial number.
 fn own_seed(scene: &Scene) -> Option<Seed> {
     let serial = scene.evidence.dmi.product_serial.strip_prefix("ds=");
-    scene.evidence.cmdline.nocloud.clone().or_else(|| serial.and_then(seed))
+    scene
+        .evidence
+        .cmdline
+        .nocloud
+        .clone()
+        .or_else(|| serial.and_then(seed))
 }
 
 /// Pure. The command line's instance id and host name fill gaps.
@@ -85,7 +94,9 @@ pub(super) fn parse(raw: &Raw, source: &str, seed: Option<&Seed>) -> Found {
         Some(Err(e)) => {
             let cause = e.to_string();
             let cause = cause.lines().next().unwrap_or_default();
-            found.warnings.push(format!("meta-data is left out: {cause}"));
+            found
+                .warnings
+                .push(format!("meta-data is left out: {cause}"));
             Value::Null
         }
     };
@@ -95,10 +106,15 @@ pub(super) fn parse(raw: &Raw, source: &str, seed: Option<&Seed>) -> Found {
         .or_else(|| scalar(&document, "hostname"))
         .or_else(|| seed.and_then(|s| s.hostname.clone()));
     for name in ["public-keys", "public_keys"] {
-        keys::merge(&mut metadata.ssh_keys, document.get(name).map(keys::of).unwrap_or_default());
+        keys::merge(
+            &mut metadata.ssh_keys,
+            document.get(name).map(keys::of).unwrap_or_default(),
+        );
     }
     if let Some(network) = text(raw, "network-config") {
-        metadata.attributes.insert("network-config".into(), network.into());
+        metadata
+            .attributes
+            .insert("network-config".into(), network.into());
     }
     found
 }

@@ -10,16 +10,24 @@ use std::net::Ipv4Addr;
 use tokio::time::Instant;
 
 /// Documents of one version directory.
-pub(super) const DOCUMENTS: [&str; 4] =
-    ["meta_data.json", "user_data", "vendor_data.json", "network_data.json"];
+pub(super) const DOCUMENTS: [&str; 4] = [
+    "meta_data.json",
+    "user_data",
+    "vendor_data.json",
+    "network_data.json",
+];
 /// What only the EC2 half of the service knows.
 const EC2_DOCUMENTS: [&str; 3] = ["local-ipv4", "public-ipv4", "instance-type"];
 
 pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
-    let Some(base) = scene.endpoints.link_local.first() else { return Ok(None) };
+    let Some(base) = scene.endpoints.link_local.first() else {
+        return Ok(None);
+    };
     let mut raw = Raw::new();
     for name in DOCUMENTS {
-        let reply = http.get(&format!("{base}/openstack/latest/{name}"), &[], deadline).await?;
+        let reply = http
+            .get(&format!("{base}/openstack/latest/{name}"), &[], deadline)
+            .await?;
         match reply.found() {
             Some(body) => drop(raw.insert(name.into(), body)),
             // EC2 and its other clones.
@@ -32,7 +40,9 @@ pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Resu
     }
     for name in EC2_DOCUMENTS {
         // Optional: some clouds turn this half off.
-        let reply = http.get(&format!("{base}/latest/meta-data/{name}"), &[], deadline).await;
+        let reply = http
+            .get(&format!("{base}/latest/meta-data/{name}"), &[], deadline)
+            .await;
         raw.extend(reply.ok().and_then(Reply::found).map(|b| (name.into(), b)));
     }
     Ok(Some(parse(&raw, &format!("{base}/openstack/latest/"))))
@@ -64,14 +74,21 @@ pub(super) fn parse(raw: &Raw, source: &str) -> Found {
         .filter(|t| !t.is_empty())
         .map(|t| t.as_bytes().to_vec());
     if vendor.is_array() || vendor.get("cloud-init").is_some_and(Value::is_array) {
-        found.warnings.push("vendor_data.json is left out: a list of parts".into());
+        found
+            .warnings
+            .push("vendor_data.json is left out: a list of parts".into());
     }
     let metadata = &mut fetched.metadata;
     metadata.provider = "openstack".into();
     metadata.instance_id = scalar(&meta, "uuid").or_else(|| scalar(&ec2, "instance-id"));
     metadata.hostname = scalar(&meta, "hostname").or_else(|| scalar(&meta, "name"));
     metadata.ssh_keys = meta.get("public_keys").map(keys::of).unwrap_or_default();
-    for entry in meta.get("keys").and_then(Value::as_array).into_iter().flatten() {
+    for entry in meta
+        .get("keys")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         if entry.get("type").and_then(Value::as_str) == Some("ssh") {
             let more = entry.get("data").map(keys::of).unwrap_or_default();
             keys::merge(&mut metadata.ssh_keys, more);
@@ -83,13 +100,19 @@ pub(super) fn parse(raw: &Raw, source: &str) -> Found {
     metadata.private_ipv4 = address("local-ipv4").or_else(|| fixed_address(&network));
     metadata.public_ipv4 = address("public-ipv4");
     for key in ["availability_zone", "launch_index", "name", "project_id"] {
-        metadata.attributes.extend(scalar(&meta, key).map(|v| (key.replace('_', "-"), v)));
+        metadata
+            .attributes
+            .extend(scalar(&meta, key).map(|v| (key.replace('_', "-"), v)));
     }
     if let Some(kind) = line(raw, "instance-type") {
-        metadata.attributes.insert("instance-type".into(), kind.into());
+        metadata
+            .attributes
+            .insert("instance-type".into(), kind.into());
     }
     if let Some(network) = text(raw, "network_data.json") {
-        metadata.attributes.insert("network-data".into(), network.into());
+        metadata
+            .attributes
+            .insert("network-data".into(), network.into());
     }
     found
 }

@@ -45,7 +45,8 @@ fn cases() {
         let mut raw = Raw::new();
         collect(&case.join("raw"), "", &mut raw);
         let found = parse(name.split('-').next().unwrap(), &raw);
-        let utf8 = |d: &Option<Vec<u8>>| d.as_ref().map(|d| String::from_utf8_lossy(d).into_owned());
+        let utf8 =
+            |d: &Option<Vec<u8>>| d.as_ref().map(|d| String::from_utf8_lossy(d).into_owned());
         let got = serde_json::json!({
             "metadata": found.fetched.metadata,
             "user_data": utf8(&found.fetched.user_data),
@@ -57,7 +58,11 @@ fn cases() {
         if std::env::var_os("UPDATE_EXPECTED").is_some() {
             fs::write(&expected, &got).unwrap();
         }
-        assert_eq!(got, fs::read_to_string(&expected).unwrap_or_default(), "{name}");
+        assert_eq!(
+            got,
+            fs::read_to_string(&expected).unwrap_or_default(),
+            "{name}"
+        );
         assert!(!got.contains("secret"), "{name}");
         count += 1;
     }
@@ -90,11 +95,17 @@ fn scene(urls: &[&str]) -> Scene {
         router_name: None,
         ..Endpoints::default()
     };
-    Scene { endpoints, ..Scene::default() }
+    Scene {
+        endpoints,
+        ..Scene::default()
+    }
 }
 
 fn fetch(source: Source, scene: &Scene, limit: Duration) -> Result<Option<Found>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let http = Http::new(Wake::never()).unwrap();
         source.fetch(scene, &http, Instant::now() + limit).await
@@ -113,11 +124,18 @@ fn ec2_with_tokens() {
         ("GET /latest/meta-data/instance-id", guarded("i-1")),
         ("GET /latest/meta-data/hostname", guarded("h.example")),
         ("GET /latest/meta-data/public-keys/", guarded("0=k")),
-        ("GET /latest/meta-data/public-keys/0/openssh-key", guarded(KEY)),
+        (
+            "GET /latest/meta-data/public-keys/0/openssh-key",
+            guarded(KEY),
+        ),
         ("GET /latest/user-data", guarded("#!/bin/sh\n")),
     ]);
     // Nobody answers at the first endpoint.
-    let found = fetch(Source::Ec2, &scene(&["http://127.0.0.1:1", &double.url]), LONG);
+    let found = fetch(
+        Source::Ec2,
+        &scene(&["http://127.0.0.1:1", &double.url]),
+        LONG,
+    );
     let fetched = found.unwrap().unwrap().fetched;
     assert_eq!(fetched.metadata.instance_id.as_deref(), Some("i-1"));
     assert_eq!(fetched.metadata.ssh_keys, [KEY]);
@@ -131,8 +149,14 @@ fn ec2_version_one_without_user_data() {
             ("PUT /latest/api/token", Answer::Body(refusal, vec![])),
             ("GET /latest/meta-data/instance-id", ok("i-1")),
         ]);
-        let fetched = fetch(Source::Ec2, &scene(&[&double.url]), LONG).unwrap().unwrap().fetched;
-        assert_eq!((fetched.provider.as_str(), fetched.user_data), ("ec2", None));
+        let fetched = fetch(Source::Ec2, &scene(&[&double.url]), LONG)
+            .unwrap()
+            .unwrap()
+            .fetched;
+        assert_eq!(
+            (fetched.provider.as_str(), fetched.user_data),
+            ("ec2", None)
+        );
     }
 }
 
@@ -140,10 +164,17 @@ fn ec2_version_one_without_user_data() {
 fn ec2_renews_a_token_once() {
     let double = serve(&[
         ("PUT /latest/api/token", ok("old")),
-        ("GET /latest/meta-data/instance-id", Answer::Guarded(TOKEN, "new", vec![])),
+        (
+            "GET /latest/meta-data/instance-id",
+            Answer::Guarded(TOKEN, "new", vec![]),
+        ),
     ]);
     let error = fetch(Source::Ec2, &scene(&[&double.url]), LONG).unwrap_err();
-    assert!(error.chain().contains("refuses our token"), "{}", error.chain());
+    assert!(
+        error.chain().contains("refuses our token"),
+        "{}",
+        error.chain()
+    );
     let seen = double.seen.lock().unwrap();
     assert_eq!(seen.iter().filter(|s| s.starts_with("PUT")).count(), 2);
 }
@@ -156,8 +187,18 @@ fn services_that_are_something_else() {
         ("GET /openstack/latest/meta_data.json", ok(html)),
     ]);
     for source in [Source::Ec2, Source::OpenStack] {
-        assert_eq!(fetch(source, &scene(&[&double.url]), LONG).unwrap(), None, "{source}");
+        assert_eq!(
+            fetch(source, &scene(&[&double.url]), LONG).unwrap(),
+            None,
+            "{source}"
+        );
     }
+    // The other endpoint is the real one.
+    let real = serve(&[("GET /latest/meta-data/instance-id", ok("i-1"))]);
+    let found = fetch(Source::Ec2, &scene(&[&double.url, &real.url]), LONG)
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.fetched.metadata.instance_id.as_deref(), Some("i-1"));
 }
 
 #[test]
@@ -169,18 +210,28 @@ fn silent_services() {
     for source in [Source::Ec2, Source::OpenStack, Source::CloudStack] {
         let start = std::time::Instant::now();
         fetch(source, &scene(&[&double.url]), SHORT).unwrap_err();
-        assert!(start.elapsed() < SHORT * 3, "{source}: {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < SHORT * 3,
+            "{source}: {:?}",
+            start.elapsed()
+        );
     }
 }
 
 #[test]
 fn openstack_service() {
     let double = serve(&[
-        ("GET /openstack/latest/meta_data.json", Answer::Flaky(1, br#"{"uuid":"u1"}"#.to_vec())),
+        (
+            "GET /openstack/latest/meta_data.json",
+            Answer::Flaky(1, br#"{"uuid":"u1"}"#.to_vec()),
+        ),
         ("GET /openstack/latest/user_data", ok("#cloud-config\n")),
         ("GET /latest/meta-data/public-ipv4", ok("198.51.100.7")),
     ]);
-    let fetched = fetch(Source::OpenStack, &scene(&[&double.url]), LONG).unwrap().unwrap().fetched;
+    let fetched = fetch(Source::OpenStack, &scene(&[&double.url]), LONG)
+        .unwrap()
+        .unwrap()
+        .fetched;
     assert_eq!(fetched.metadata.public_ipv4, Some([198, 51, 100, 7].into()));
     assert!(fetched.user_data.is_some());
 }
@@ -212,9 +263,15 @@ fn cloudstack_tries_every_lease() {
     let (_root, scene) = cloudstack_scene(double.port, &["127.0.0.2", "127.0.0.1"]);
     let bases = cloudstack::candidates(&scene);
     assert_eq!(bases[0], format!("http://127.0.0.2:{}", double.port));
-    let fetched = fetch(Source::CloudStack, &scene, LONG).unwrap().unwrap().fetched;
+    let fetched = fetch(Source::CloudStack, &scene, LONG)
+        .unwrap()
+        .unwrap()
+        .fetched;
     assert_eq!(fetched.metadata.hostname.as_deref(), Some("web1"));
-    assert_eq!((fetched.metadata.ssh_keys.len(), fetched.user_data), (1, None));
+    assert_eq!(
+        (fetched.metadata.ssh_keys.len(), fetched.user_data),
+        (1, None)
+    );
 }
 
 #[test]
@@ -225,7 +282,10 @@ fn cloudstack_with_old_paths_only() {
         ("GET /latest/user-data", ok("#cloud-config\n")),
     ]);
     let (_root, scene) = cloudstack_scene(double.port, &["127.0.0.1"]);
-    let fetched = fetch(Source::CloudStack, &scene, LONG).unwrap().unwrap().fetched;
+    let fetched = fetch(Source::CloudStack, &scene, LONG)
+        .unwrap()
+        .unwrap()
+        .fetched;
     assert_eq!(fetched.metadata.ssh_keys, [KEY]);
     assert!(fetched.user_data.is_some());
 }
@@ -250,7 +310,11 @@ fn nocloud_seeds() {
     let mut scene = Scene::default();
     let line = |value: &str| cmdline::parse(&format!("\"ds=nocloud;{value}\""));
     scene.evidence.cmdline = line(&format!("s={}/seed/;i=i7;h=ignored", double.url));
-    let metadata = fetch(Source::NoCloudSeed, &scene, LONG).unwrap().unwrap().fetched.metadata;
+    let metadata = fetch(Source::NoCloudSeed, &scene, LONG)
+        .unwrap()
+        .unwrap()
+        .fetched
+        .metadata;
     assert_eq!(metadata.hostname.as_deref(), Some("from-document"));
     assert_eq!(metadata.instance_id.as_deref(), Some("i7"));
     // All of it on the command line.
@@ -276,26 +340,63 @@ fn drive(image: &str, label: &str) -> (tempfile::TempDir, Scene) {
     let mut reader = flate2::read::GzDecoder::new(fs::File::open(packed).unwrap());
     let mut file = fs::File::create(root.path().join("dev/sr0")).unwrap();
     std::io::copy(&mut reader, &mut file).unwrap();
-    let mut scene = Scene { root: root.path().to_owned(), ..Scene::default() };
-    scene.evidence.disks =
-        vec![Disk { device: "sr0".into(), label: label.into(), kind: "iso9660".into() }];
+    let mut scene = Scene {
+        root: root.path().to_owned(),
+        ..Scene::default()
+    };
+    scene.evidence.disks = vec![Disk {
+        device: "sr0".into(),
+        label: label.into(),
+        kind: "iso9660".into(),
+    }];
     (root, scene)
 }
 
 #[test]
 fn drives() {
     for (image, label, source, provider, hostname) in [
-        ("nocloud-both.iso", "cidata", Source::NoCloudDisk, "nocloud", "nocloud.example.org"),
-        ("nocloud-fat16.img", "CIDATA", Source::NoCloudDisk, "nocloud", "nocloud.example.org"),
-        ("openstack-joliet.iso", "config-2", Source::ConfigDrive, "openstack", "os.novalocal"),
-        ("cloudstack-plain.iso", "CONFIG-2", Source::ConfigDrive, "cloudstack", "cs-host"),
+        (
+            "nocloud-both.iso",
+            "cidata",
+            Source::NoCloudDisk,
+            "nocloud",
+            "nocloud.example.org",
+        ),
+        (
+            "nocloud-fat16.img",
+            "CIDATA",
+            Source::NoCloudDisk,
+            "nocloud",
+            "nocloud.example.org",
+        ),
+        (
+            "openstack-joliet.iso",
+            "config-2",
+            Source::ConfigDrive,
+            "openstack",
+            "os.novalocal",
+        ),
+        (
+            "cloudstack-plain.iso",
+            "CONFIG-2",
+            Source::ConfigDrive,
+            "cloudstack",
+            "cs-host",
+        ),
     ] {
         let (_root, scene) = drive(image, label);
         let fetched = source.read(&scene).unwrap().unwrap().fetched;
         assert_eq!(fetched.provider, provider, "{image}");
-        assert_eq!(fetched.metadata.hostname.as_deref(), Some(hostname), "{image}");
+        assert_eq!(
+            fetched.metadata.hostname.as_deref(),
+            Some(hostname),
+            "{image}"
+        );
         assert_eq!(fetched.metadata.ssh_keys.len(), 1, "{image}");
-        assert!(fetched.user_data.unwrap().starts_with(b"#cloud-config"), "{image}");
+        assert!(
+            fetched.user_data.unwrap().starts_with(b"#cloud-config"),
+            "{image}"
+        );
         assert_eq!(fetched.source, "/dev/sr0");
     }
 }
@@ -304,7 +405,11 @@ fn drives() {
 fn drives_with_the_wrong_content() {
     let (_root, scene) = drive("nocloud-both.iso", "config-2");
     let error = Source::ConfigDrive.read(&scene).unwrap_err();
-    assert!(error.chain().contains("neither openstack/ nor cloudstack/"), "{}", error.chain());
+    assert!(
+        error.chain().contains("neither openstack/ nor cloudstack/"),
+        "{}",
+        error.chain()
+    );
     let (_root, scene) = drive("cloudstack-plain.iso", "cidata");
     assert!(Source::NoCloudDisk.read(&scene).is_err());
 }
@@ -312,15 +417,25 @@ fn drives_with_the_wrong_content() {
 #[test]
 fn handed_over_by_the_hypervisor() {
     let root = tempfile::tempdir().unwrap();
-    let entry = root.path().join("sys/firmware/qemu_fw_cfg/by_name/opt/org.holdfast/user-data");
+    let entry = root
+        .path()
+        .join("sys/firmware/qemu_fw_cfg/by_name/opt/org.holdfast/user-data");
     fs::create_dir_all(&entry).unwrap();
     fs::write(entry.join("raw"), "#cloud-config\n").unwrap();
     let credentials = root.path().join("run/credentials/@system");
     fs::create_dir_all(&credentials).unwrap();
-    fs::write(credentials.join("oem.meta-data"), "local-hostname: handed\n").unwrap();
+    fs::write(
+        credentials.join("oem.meta-data"),
+        "local-hostname: handed\n",
+    )
+    .unwrap();
     let (evidence, detection) = crate::detect::run(root.path());
     assert_eq!(detection.candidates[0].provider, "host");
-    let scene = Scene { root: root.path().to_owned(), evidence, ..Scene::default() };
+    let scene = Scene {
+        root: root.path().to_owned(),
+        evidence,
+        ..Scene::default()
+    };
     let fetched = Source::Host.read(&scene).unwrap().unwrap().fetched;
     assert_eq!(fetched.user_data.as_deref(), Some(&b"#cloud-config\n"[..]));
     assert_eq!(fetched.metadata.hostname.as_deref(), Some("handed"));

@@ -6,7 +6,15 @@ use crate::source::Source;
 pub(super) const PROVIDER: Provider = Provider {
     name: "ec2",
     title: "Amazon EC2 or compatible",
-    aliases: &["ec2-compat", "ec2-compatible", "aws", "brightbox", "zstack", "e24cloud", "outscale"],
+    aliases: &[
+        "ec2-compat",
+        "ec2-compatible",
+        "aws",
+        "brightbox",
+        "zstack",
+        "e24cloud",
+        "outscale",
+    ],
     detect,
     sources: &[Source::Ec2],
     guess: true,
@@ -15,7 +23,10 @@ pub(super) const PROVIDER: Provider = Provider {
 fn detect(evidence: &Evidence) -> Option<Clue> {
     let dmi = &evidence.dmi;
     let starts_ec2 = |s: &str| s.get(..3).is_some_and(|p| p.eq_ignore_ascii_case("ec2"));
-    for (name, value) in [("bios_vendor", &dmi.bios_vendor), ("sys_vendor", &dmi.sys_vendor)] {
+    for (name, value) in [
+        ("bios_vendor", &dmi.bios_vendor),
+        ("sys_vendor", &dmi.sys_vendor),
+    ] {
         if value == "Amazon EC2" {
             return Clue::certain(format!("DMI {name} is `{value}`"));
         }

@@ -14,7 +14,10 @@ pub(super) const PROVIDER: Provider = Provider {
 };
 
 fn detect(evidence: &Evidence) -> Option<Clue> {
-    let credential = evidence.credentials.iter().find(|n| n.starts_with(CREDENTIAL));
+    let credential = evidence
+        .credentials
+        .iter()
+        .find(|n| n.starts_with(CREDENTIAL));
     if let Some(name) = credential {
         return Clue::certain(format!("systemd credential `{name}`"));
     }

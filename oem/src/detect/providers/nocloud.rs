@@ -17,12 +17,18 @@ pub(super) const PROVIDER: Provider = Provider {
 fn detect(evidence: &Evidence) -> Option<Clue> {
     if evidence.cmdline.nocloud.is_some() {
         let reason = "kernel command line `ds=nocloud`".to_owned();
-        return Some(Clue { certainty: Certainty::Pinned, reason });
+        return Some(Clue {
+            certainty: Certainty::Pinned,
+            reason,
+        });
     }
     let serial = &evidence.dmi.product_serial;
     if serial.strip_prefix("ds=").and_then(seed).is_some() {
         return Clue::certain("DMI product_serial holds `ds=nocloud`");
     }
     let disk = evidence.disk(&["cidata"])?;
-    Clue::likely(format!("{} has the label {} ({})", disk.device, disk.label, disk.kind))
+    Clue::likely(format!(
+        "{} has the label {} ({})",
+        disk.device, disk.label, disk.kind
+    ))
 }

@@ -6,7 +6,13 @@ use crate::source::Source;
 pub(super) const PROVIDER: Provider = Provider {
     name: "openstack",
     title: "OpenStack",
-    aliases: &["openstack-metadata", "configdrive", "config-drive", "rackspace-onmetal", "ironic"],
+    aliases: &[
+        "openstack-metadata",
+        "configdrive",
+        "config-drive",
+        "rackspace-onmetal",
+        "ironic",
+    ],
     detect,
     // The service carries nothing the drive does not.
     sources: &[Source::ConfigDrive, Source::OpenStack],
@@ -29,8 +35,14 @@ fn detect(evidence: &Evidence) -> Option<Clue> {
         return Clue::certain(format!("DMI product_name is `{}`", dmi.product_name));
     }
     if ASSET_TAGS.contains(&dmi.chassis_asset_tag.as_str()) {
-        return Clue::certain(format!("DMI chassis_asset_tag is `{}`", dmi.chassis_asset_tag));
+        return Clue::certain(format!(
+            "DMI chassis_asset_tag is `{}`",
+            dmi.chassis_asset_tag
+        ));
     }
     let disk = evidence.disk(&["config-2"])?;
-    Clue::likely(format!("{} has the label {} ({})", disk.device, disk.label, disk.kind))
+    Clue::likely(format!(
+        "{} has the label {} ({})",
+        disk.device, disk.label, disk.kind
+    ))
 }

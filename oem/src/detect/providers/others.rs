@@ -10,7 +10,14 @@ const fn named(
     aliases: &'static [&'static str],
     detect: fn(&Evidence) -> Option<Clue>,
 ) -> Provider {
-    Provider { name, title, aliases, detect, sources: &[], guess: false }
+    Provider {
+        name,
+        title,
+        aliases,
+        detect,
+        sources: &[],
+        guess: false,
+    }
 }
 
 /// Chassis asset tag of every Azure machine.
@@ -35,8 +42,12 @@ pub(super) const EXOSCALE: Provider = named("exoscale", "Exoscale", &[], |e| {
     starts("product_name", &e.dmi.product_name, "Exoscale")
 });
 pub(super) const GCE: Provider = named("gce", "Google Compute Engine", &["gcp"], |e| {
-    is("product_name", &e.dmi.product_name, &["Google Compute Engine"])
-        .or_else(|| starts("product_serial", &e.dmi.product_serial, "GoogleCloud-"))
+    is(
+        "product_name",
+        &e.dmi.product_name,
+        &["Google Compute Engine"],
+    )
+    .or_else(|| starts("product_serial", &e.dmi.product_serial, "GoogleCloud-"))
 });
 pub(super) const HETZNER: Provider = named("hetzner", "Hetzner Cloud", &[], |e| {
     is("sys_vendor", &e.dmi.sys_vendor, &["Hetzner"])
@@ -63,7 +74,11 @@ pub(super) const NWCS: Provider = named("nwcs", "NWCS", &[], |e| {
     is("sys_vendor", &e.dmi.sys_vendor, &["NWCS"])
 });
 pub(super) const ORACLE: Provider = named("oracle", "Oracle Cloud", &["oraclecloud", "oci"], |e| {
-    is("chassis_asset_tag", &e.dmi.chassis_asset_tag, &["OracleCloud.com"])
+    is(
+        "chassis_asset_tag",
+        &e.dmi.chassis_asset_tag,
+        &["OracleCloud.com"],
+    )
 });
 pub(super) const PROXMOX: Provider = named("proxmox", "Proxmox VE", &[], |e| {
     starts("bios_vendor", &e.dmi.bios_vendor, "Proxmox")
@@ -88,9 +103,13 @@ pub(super) const VULTR: Provider = named("vultr", "Vultr", &[], |e| {
 });
 
 fn is(name: &str, value: &str, wanted: &[&str]) -> Option<Clue> {
-    wanted.contains(&value).then(|| Clue::certain(format!("DMI {name} is `{value}`")))?
+    wanted
+        .contains(&value)
+        .then(|| Clue::certain(format!("DMI {name} is `{value}`")))?
 }
 
 fn starts(name: &str, value: &str, prefix: &str) -> Option<Clue> {
-    value.starts_with(prefix).then(|| Clue::certain(format!("DMI {name} is `{value}`")))?
+    value
+        .starts_with(prefix)
+        .then(|| Clue::certain(format!("DMI {name} is `{value}`")))?
 }
