@@ -35,7 +35,10 @@ struct Document {
 
 /// Whether another instance than `fetched`, or none, was seen last.
 pub(super) fn is_new(root: &Root, fetched: &Fetched, evidence: &Evidence) -> bool {
-    current(root).ok().flatten().is_none_or(|c| c.directory != directory(fetched, evidence))
+    current(root)
+        .ok()
+        .flatten()
+        .is_none_or(|c| c.directory != directory(fetched, evidence))
 }
 
 /// Keeps `fetched` in both places.
@@ -47,7 +50,10 @@ pub(super) fn store(root: &Root, fetched: &Fetched, evidence: &Evidence) -> Resu
     let dir = format!("{INSTANCES}/{name}");
     root.make_dir(&dir, 0o700, None)?;
     store_in(root, &dir, fetched)?;
-    let cached = Cached { directory: name, machine: evidence.dmi.product_uuid.clone() };
+    let cached = Cached {
+        directory: name,
+        machine: evidence.dmi.product_uuid.clone(),
+    };
     let json = serde_json::to_vec(&cached).environment(|| "cannot write JSON".to_owned())?;
     // Last: until then the previous copy counts.
     keep(root, CURRENT, Some(&json))
@@ -55,7 +61,9 @@ pub(super) fn store(root: &Root, fetched: &Fetched, evidence: &Evidence) -> Resu
 
 /// The last copy, if this is still the same machine.
 pub(super) fn load(root: &Root, evidence: &Evidence) -> Result<Option<Fetched>> {
-    let Some(cached) = current(root)? else { return Ok(None) };
+    let Some(cached) = current(root)? else {
+        return Ok(None);
+    };
     if cached.machine != evidence.dmi.product_uuid {
         return Ok(None);
     }
@@ -72,7 +80,9 @@ pub fn fetched(root: &Root) -> Result<Option<Fetched>> {
 
 fn load_from(root: &Root, dir: &str) -> Result<Option<Fetched>> {
     let path = format!("{dir}/metadata.json");
-    let Some(json) = root.read(&path)? else { return Ok(None) };
+    let Some(json) = root.read(&path)? else {
+        return Ok(None);
+    };
     let document: Document =
         serde_json::from_slice(&json).environment(|| format!("{path} is damaged"))?;
     Ok(Some(Fetched {
@@ -85,7 +95,9 @@ fn load_from(root: &Root, dir: &str) -> Result<Option<Fetched>> {
 }
 
 fn current(root: &Root) -> Result<Option<Cached>> {
-    let Some(json) = root.read(CURRENT)? else { return Ok(None) };
+    let Some(json) = root.read(CURRENT)? else {
+        return Ok(None);
+    };
     let cached: Cached =
         serde_json::from_slice(&json).environment(|| format!("{CURRENT} is damaged"))?;
     Ok(Some(cached).filter(|c| is_plain(&c.directory)))
@@ -97,9 +109,18 @@ fn store_in(root: &Root, dir: &str, fetched: &Fetched) -> Result<()> {
         source: fetched.source.clone(),
         metadata: fetched.metadata.clone(),
     };
-    let json = serde_json::to_vec_pretty(&document).environment(|| "cannot write JSON".to_owned())?;
-    keep(root, &format!("{dir}/user-data"), fetched.user_data.as_deref())?;
-    keep(root, &format!("{dir}/vendor-data"), fetched.vendor_data.as_deref())?;
+    let json =
+        serde_json::to_vec_pretty(&document).environment(|| "cannot write JSON".to_owned())?;
+    keep(
+        root,
+        &format!("{dir}/user-data"),
+        fetched.user_data.as_deref(),
+    )?;
+    keep(
+        root,
+        &format!("{dir}/vendor-data"),
+        fetched.vendor_data.as_deref(),
+    )?;
     keep(root, &format!("{dir}/metadata.json"), Some(&json))
 }
 
@@ -124,11 +145,16 @@ fn directory(fetched: &Fetched, evidence: &Evidence) -> String {
         return id.to_owned();
     }
     let hash = Sha256::digest(id.as_bytes());
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hash.iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn is_plain(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && !name.starts_with('.')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }

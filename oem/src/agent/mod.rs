@@ -117,13 +117,21 @@ pub struct Outcome {
 impl Outcome {
     fn new(detection: Detection) -> Outcome {
         let warnings = detection.warnings.clone();
-        Outcome { detection, attempts: Vec::new(), data: None, warnings }
+        Outcome {
+            detection,
+            attempts: Vec::new(),
+            data: None,
+            warnings,
+        }
     }
 
     /// Whether the provider is known and yet nobody answered: worth another
     /// try later. Without a known provider there is nothing to configure.
     pub fn is_silent(&self) -> bool {
-        let fresh = self.data.as_ref().is_some_and(|d| d.origin == Origin::Fresh);
+        let fresh = self
+            .data
+            .as_ref()
+            .is_some_and(|d| d.origin == Origin::Fresh);
         !fresh && self.detection.is_known()
     }
 
@@ -136,7 +144,12 @@ impl Outcome {
     }
 
     fn note(&mut self, candidate: &Candidate, source: String, result: String, used: bool) {
-        self.attempts.push(Attempt { provider: candidate.provider, source, result, used });
+        self.attempts.push(Attempt {
+            provider: candidate.provider,
+            source,
+            result,
+            used,
+        });
     }
 }
 
@@ -217,7 +230,14 @@ async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Resul
 fn look(root: &Path, surroundings: &Surroundings) -> (Scene, Detection) {
     let (evidence, detection) = detect::run(root);
     let endpoints = surroundings.endpoints.clone();
-    (Scene { root: root.to_owned(), evidence, endpoints }, detection)
+    (
+        Scene {
+            root: root.to_owned(),
+            evidence,
+            endpoints,
+        },
+        detection,
+    )
 }
 
 /// The first local source, in order, that has data.
@@ -245,9 +265,15 @@ fn accept(root: &Root, evidence: &Evidence, found: Found, outcome: &mut Outcome)
     let new_instance = cache::is_new(root, &found.fetched, evidence);
     // What cannot be kept can still be applied.
     if let Err(e) = cache::store(root, &found.fetched, evidence) {
-        outcome.warnings.push(format!("no copy was kept: {}", e.chain()));
+        outcome
+            .warnings
+            .push(format!("no copy was kept: {}", e.chain()));
     }
-    outcome.data = Some(Data { fetched: found.fetched, origin: Origin::Fresh, new_instance });
+    outcome.data = Some(Data {
+        fetched: found.fetched,
+        origin: Origin::Fresh,
+        new_instance,
+    });
 }
 
 fn recall(root: &Root, evidence: &Evidence, outcome: &mut Outcome) {
@@ -257,10 +283,16 @@ fn recall(root: &Root, evidence: &Evidence, outcome: &mut Outcome) {
                 "no source answered: using the copy kept from {} at an earlier boot",
                 fetched.source
             ));
-            outcome.data = Some(Data { fetched, origin: Origin::Cached, new_instance: false });
+            outcome.data = Some(Data {
+                fetched,
+                origin: Origin::Cached,
+                new_instance: false,
+            });
         }
         Ok(None) => {}
-        Err(e) => outcome.warnings.push(format!("the kept copy is unusable: {}", e.chain())),
+        Err(e) => outcome
+            .warnings
+            .push(format!("the kept copy is unusable: {}", e.chain())),
     }
 }
 
