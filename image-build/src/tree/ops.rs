@@ -124,27 +124,41 @@ impl Tree {
         self.nodes.remove(path).is_some() || !below.is_empty()
     }
 
-    /// Takes out every path that matches a pattern ([`matches()`]), with what is
-    /// below it. Returns how many nodes went.
-    pub fn remove_matching(&mut self, pattern: &str) -> usize {
-        let before = self.nodes.len();
+    /// Paths that match a pattern ([`matches()`]).
+    pub fn find(&self, pattern: &str) -> Vec<String> {
         // Only paths that share the pattern's fixed start can match.
-        let fixed = pattern
-            .split(['*', '?'])
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        let hit: Vec<String> = self
-            .nodes
+        let fixed = pattern.split(['*', '?']).next().unwrap_or_default().to_owned();
+        self.nodes
             .range(fixed.clone()..)
             .take_while(|(p, _)| p.starts_with(&fixed))
             .filter(|(p, _)| matches(pattern, p))
             .map(|(p, _)| p.clone())
-            .collect();
-        for path in hit {
-            self.remove(&path);
+            .collect()
+    }
+
+    /// Takes out what matches `remove`, with everything below it, except what matches
+    /// `keep` and the directories that lead there. Returns how many nodes went.
+    pub fn remove_matching<'a>(
+        &mut self,
+        remove: impl IntoIterator<Item = &'a str>,
+        keep: impl IntoIterator<Item = &'a str>,
+    ) -> usize {
+        let mut gone = std::collections::BTreeSet::new();
+        for path in remove.into_iter().flat_map(|pattern| self.find(pattern)) {
+            gone.extend(self.below(&path).map(|(p, _)| p.to_owned()));
+            gone.insert(path);
         }
-        before - self.nodes.len()
+        for path in keep.into_iter().flat_map(|pattern| self.find(pattern)) {
+            let mut at = Some(path.as_str());
+            while let Some(p) = at {
+                gone.remove(p);
+                at = parent(p);
+            }
+        }
+        for path in &gone {
+            self.nodes.remove(path);
+        }
+        gone.len()
     }
 
     /// Moves a node and everything below it; directories merge into existing ones,
@@ -313,9 +327,12 @@ mod tests {
         t.rename("etc", "usr/share/etc").unwrap();
         assert!(t.contains("usr/share/etc/d/b") && !t.contains("etc") && t.contains("etcx"));
         assert!(t.rename("usr", "usr/x").is_err());
-        assert_eq!(t.remove_matching("usr/share/**/b"), 1);
+        assert_eq!(t.remove_matching(["usr/share/**/b"], []), 1);
+        let mut t = tree(&["usr/doc/a/copyright", "usr/doc/a/x", "usr/doc/b/y", "usr/doc2"]);
+        assert_eq!(t.remove_matching(["usr/doc"], ["usr/doc/*/copyright"]), 3);
+        assert_eq!(t.find("usr/**"), ["usr/doc", "usr/doc/a", "usr/doc/a/copyright", "usr/doc2"]);
         assert!(t.remove("usr"));
-        assert_eq!(t.len(), 1);
+        assert!(t.is_empty());
     }
 
     #[test]

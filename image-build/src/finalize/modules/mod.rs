@@ -1,0 +1,281 @@
+//! Kernel modules: keeps those that the recipe lists and what they need, and writes
+//! kmod's indexes (what depmod makes). libkmod reads the binary ones only.
+
+mod index;
+pub mod modinfo;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use self::index::Index;
+use self::modinfo::ModInfo;
+use super::{Context, made};
+use crate::error::{Error, Result};
+use crate::tree::{Content, Kind, Tree};
+
+const STEP: &str = "modules";
+
+/// A module file.
+struct Module {
+    /// Path below the version's directory (`kernel/fs/ext4/ext4.ko`).
+    path: String,
+    info: ModInfo,
+    /// Place in the kernel's own order, which decides between modules for one device.
+    order: u32,
+}
+
+pub(super) fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
+    let Some((version, _)) = &context.kernel else { return Ok(()) };
+    let dir = format!("usr/lib/modules/{version}");
+    let all = load(tree, &dir)?;
+    let kept = keep(&all, &context.recipe.modules);
+    for (name, module) in &all {
+        if !kept.contains(name.as_str()) {
+            tree.remove(&format!("{dir}/{}", module.path));
+        }
+    }
+    remove_empty(tree, &format!("{dir}/kernel"));
+    let modules: BTreeMap<&str, &Module> =
+        all.iter().filter(|(n, _)| kept.contains(n.as_str())).map(|(n, m)| (n.as_str(), m)).collect();
+
+    let mut put = |name: &str, bytes: Vec<u8>| {
+        let mut node = made(STEP, "", 0o644);
+        node.kind = Kind::File(Content::Bytes(bytes.into()));
+        tree.insert(&format!("{dir}/{name}"), node)
+    };
+    let (dep, dep_bin) = dependencies(&modules);
+    put("modules.dep", dep.into_bytes())?;
+    put("modules.dep.bin", dep_bin.encode())?;
+    put("modules.alias.bin", aliases(&modules).encode())?;
+    // Only `modprobe symbol:NAME` reads it, which nothing does; libkmod wants the file.
+    put("modules.symbols.bin", Index::default().encode())?;
+    put("modules.softdep", softdeps(&modules).into_bytes())?;
+    put("modules.devname", devnames(&modules).into_bytes())?;
+    let builtin = tree.text(&format!("{dir}/modules.builtin"))?.unwrap_or_default();
+    let info = tree.content(&format!("{dir}/modules.builtin.modinfo")).map(Content::read).transpose()?;
+    let (builtin, builtin_alias) = builtins(&builtin, info.as_deref().unwrap_or_default());
+    let mut put = |name: &str, index: Index| {
+        let mut node = made(STEP, "", 0o644);
+        node.kind = Kind::File(Content::Bytes(index.encode().into()));
+        tree.insert(&format!("{dir}/{name}"), node)
+    };
+    put("modules.builtin.bin", builtin)?;
+    put("modules.builtin.alias.bin", builtin_alias)
+}
+
+/// All modules by name.
+fn load(tree: &Tree, dir: &str) -> Result<BTreeMap<String, Module>> {
+    let order: BTreeMap<String, u32> = tree
+        .text(&format!("{dir}/modules.order"))?
+        .unwrap_or_default()
+        .lines()
+        .zip(0..)
+        .map(|(line, i)| (name_of(line), i))
+        .collect();
+    let files: Vec<(&str, &Content)> = tree
+        .below(&format!("{dir}/kernel"))
+        .filter_map(|(path, node)| match &node.kind {
+            Kind::File(content) if path.ends_with(".ko") => Some((path, content)),
+            _ => None,
+        })
+        .collect();
+    let modules: Vec<(String, Module)> = files
+        .into_par_iter()
+        .map(|(path, content)| {
+            let info = modinfo::read(&content.read()?)
+                .ok_or_else(|| Error::input(format!("/{path} is not a kernel module")))?;
+            let name = name_of(path);
+            let order = order.get(&name).copied().unwrap_or(u32::MAX);
+            let path = path.get(dir.len() + 1..).unwrap_or(path).to_owned();
+            Ok((name, Module { path, info, order }))
+        })
+        .collect::<Result<_>>()?;
+    Ok(modules.into_iter().collect())
+}
+
+/// Module name of a path: the kernel treats `-` and `_` alike.
+fn name_of(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split('.').next().unwrap_or(file).replace('-', "_")
+}
+
+/// What the recipe's list keeps, dependencies included.
+fn keep<'a>(all: &'a BTreeMap<String, Module>, listed: &BTreeSet<String>) -> BTreeSet<&'a str> {
+    let wanted = |module: &Module| {
+        let path = module.path.trim_start_matches("kernel/").trim_end_matches(".ko");
+        // The path itself or any folder above it.
+        let mut at = Some(path);
+        while let Some(p) = at {
+            if listed.contains(p) {
+                return true;
+            }
+            at = crate::tree::parent(p);
+        }
+        listed.contains("**")
+    };
+    let mut todo: Vec<&str> = all.iter().filter(|(_, m)| wanted(m)).map(|(n, _)| n.as_str()).collect();
+    let mut kept = BTreeSet::new();
+    while let Some(name) = todo.pop() {
+        if let Some((name, module)) = all.get_key_value(name)
+            && kept.insert(name.as_str())
+        {
+            let more = module.info.depends.iter().filter_map(|d| all.get_key_value(&d.replace('-', "_")));
+            todo.extend(more.map(|(n, _)| n.as_str()));
+        }
+    }
+    kept
+}
+
+fn remove_empty(tree: &mut Tree, dir: &str) {
+    let mut dirs: Vec<String> =
+        tree.below(dir).filter(|(_, n)| matches!(n.kind, Kind::Dir)).map(|(p, _)| p.to_owned()).collect();
+    // Children sort after their parents.
+    while let Some(dir) = dirs.pop() {
+        if tree.below(&dir).next().is_none() {
+            tree.remove(&dir);
+        }
+    }
+}
+
+/// `modules.dep`: each module with everything it needs, the most basic one last.
+fn dependencies(modules: &BTreeMap<&str, &Module>) -> (String, Index) {
+    let (mut text, mut index) = (String::new(), Index::default());
+    for (name, module) in modules {
+        let mut needed = Vec::new();
+        visit(name, modules, &mut BTreeSet::new(), &mut needed);
+        needed.pop();
+        let paths: Vec<&str> = needed.iter().rev().map(|m| m.path.as_str()).collect();
+        let line = if paths.is_empty() { format!("{}:", module.path) } else { format!("{}: {}", module.path, paths.join(" ")) };
+        text.push_str(&line);
+        text.push('\n');
+        index.insert(name, module.order, &line);
+    }
+    (text, index)
+}
+
+/// Depth first: dependencies before the module itself.
+fn visit<'a>(
+    name: &str,
+    modules: &BTreeMap<&str, &'a Module>,
+    seen: &mut BTreeSet<String>,
+    out: &mut Vec<&'a Module>,
+) {
+    let Some(module) = modules.get(name) else { return };
+    if !seen.insert(name.to_owned()) {
+        return;
+    }
+    for dependency in &module.info.depends {
+        visit(&dependency.replace('-', "_"), modules, seen, out);
+    }
+    out.push(module);
+}
+
+fn aliases(modules: &BTreeMap<&str, &Module>) -> Index {
+    let mut index = Index::default();
+    for (name, module) in modules {
+        for alias in &module.info.aliases {
+            index.insert(&normal(alias), module.order, name);
+        }
+    }
+    index
+}
+
+/// Aliases are matched with `_` for `-`, except inside brackets.
+fn normal(alias: &str) -> String {
+    let mut inside = false;
+    alias
+        .chars()
+        .map(|c| {
+            match c {
+                '[' => inside = true,
+                ']' => inside = false,
+                '-' if !inside => return '_',
+                _ => {}
+            }
+            c
+        })
+        .collect()
+}
+
+fn softdeps(modules: &BTreeMap<&str, &Module>) -> String {
+    let lines = modules.iter().flat_map(|(n, m)| m.info.softdeps.iter().map(move |s| format!("softdep {n} {s}\n")));
+    lines.collect()
+}
+
+/// `modules.devname`: device nodes that exist before their module is loaded.
+fn devnames(modules: &BTreeMap<&str, &Module>) -> String {
+    let mut text = String::from("# Device nodes to trigger on-demand module loading.\n");
+    for (name, module) in modules {
+        let aliases = &module.info.aliases;
+        let node = aliases.iter().find_map(|a| a.strip_prefix("devname:"));
+        let device = aliases.iter().find_map(|a| {
+            let (kind, rest) = match a.strip_prefix("char-major-") {
+                Some(rest) => ('c', rest),
+                None => ('b', a.strip_prefix("block-major-")?),
+            };
+            let (major, minor) = rest.split_once('-')?;
+            Some(format!("{kind}{}:{}", major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+        });
+        if let (Some(node), Some(device)) = (node, device) {
+            text.push_str(&format!("{name} {node} {device}\n"));
+        }
+    }
+    text
+}
+
+/// Indexes of what is built into the kernel, so that nobody looks for modules.
+fn builtins(list: &str, modinfo: &[u8]) -> (Index, Index) {
+    let (mut names, mut aliases) = (Index::default(), Index::default());
+    for line in list.lines() {
+        names.insert(&name_of(line), 0, "");
+    }
+    for field in modinfo.split(|b| *b == 0) {
+        let field = std::str::from_utf8(field).unwrap_or_default();
+        if let Some((name, alias)) = field.split_once(".alias=") {
+            aliases.insert(&normal(alias), 0, &name.replace('-', "_"));
+        }
+    }
+    (names, aliases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn module(path: &str, depends: &[&str], aliases: &[&str]) -> (String, Module) {
+        let info = ModInfo {
+            depends: depends.iter().map(|d| (*d).to_owned()).collect(),
+            aliases: aliases.iter().map(|d| (*d).to_owned()).collect(),
+            softdeps: vec![],
+        };
+        (name_of(path), Module { path: format!("kernel/{path}"), info, order: 0 })
+    }
+
+    #[test]
+    fn keeps_what_is_listed_and_needed() {
+        let all: BTreeMap<_, _> = [
+            module("drivers/net/virtio_net.ko", &["net_failover"], &[]),
+            module("drivers/net/net_failover.ko", &["failover"], &[]),
+            module("net/core/failover.ko", &[], &[]),
+            module("sound/snd-pcm.ko", &[], &[]),
+            module("fs/fuse/fuse.ko", &[], &["devname:fuse", "char-major-10-229"]),
+        ]
+        .into();
+        let listed = ["drivers/net/virtio_net", "fs"].map(str::to_owned).into();
+        let kept = keep(&all, &listed);
+        assert_eq!(kept.into_iter().collect::<Vec<_>>(), ["failover", "fuse", "net_failover", "virtio_net"]);
+        let refs: BTreeMap<&str, &Module> = all.iter().map(|(n, m)| (n.as_str(), m)).collect();
+        let (dep, _) = dependencies(&refs);
+        assert!(dep.contains("kernel/drivers/net/virtio_net.ko: kernel/drivers/net/net_failover.ko kernel/net/core/failover.ko\n"), "{dep}");
+        assert!(devnames(&refs).ends_with("fuse fuse c10:229\n"));
+        assert_eq!(normal("a-b[0-9]c-d"), "a_b[0-9]c_d");
+    }
+
+    #[test]
+    fn circles_end() {
+        let all: BTreeMap<_, _> = [module("a.ko", &["b"], &[]), module("b.ko", &["a"], &[])].into();
+        let refs: BTreeMap<&str, &Module> = all.iter().map(|(n, m)| (n.as_str(), m)).collect();
+        assert!(dependencies(&refs).0.starts_with("kernel/a.ko: kernel/b.ko\n"));
+    }
+}
