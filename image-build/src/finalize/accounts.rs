@@ -77,14 +77,24 @@ pub struct GroupEntry {
 
 pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     let accounts = &mut context.accounts;
-    for line in tree.text("usr/share/base-passwd/group.master")?.unwrap_or_default().lines() {
+    for line in tree
+        .text("usr/share/base-passwd/group.master")?
+        .unwrap_or_default()
+        .lines()
+    {
         let fields: Vec<&str> = line.split(':').collect();
         if let [name, _, gid, ..] = fields.as_slice() {
             accounts.add_group(name, number(gid, line)?)?;
         }
     }
-    for line in tree.text("usr/share/base-passwd/passwd.master")?.unwrap_or_default().lines() {
-        if let [name, _, uid, gid, comment, home, shell] = line.split(':').collect::<Vec<_>>().as_slice() {
+    for line in tree
+        .text("usr/share/base-passwd/passwd.master")?
+        .unwrap_or_default()
+        .lines()
+    {
+        if let [name, _, uid, gid, comment, home, shell] =
+            line.split(':').collect::<Vec<_>>().as_slice()
+        {
             let (uid, gid) = (number(uid, line)?, number(gid, line)?);
             accounts.add_user(UserEntry::system(name, uid, gid, comment, home, shell))?;
         }
@@ -101,12 +111,19 @@ pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     for dir in ["usr/lib/sysusers.d", "etc/sysusers.d"] {
         for (name, node) in tree.children(dir) {
             if name.ends_with(".conf") && matches!(node.kind, Kind::File(_)) {
-                files.insert(name.to_owned(), tree.text(&format!("{dir}/{name}"))?.unwrap_or_default());
+                files.insert(
+                    name.to_owned(),
+                    tree.text(&format!("{dir}/{name}"))?.unwrap_or_default(),
+                );
             }
         }
     }
     for (name, text) in &files {
-        for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        for line in text
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty() && !l.starts_with('#'))
+        {
             lines.push(parse(line, name)?);
         }
     }
@@ -141,7 +158,15 @@ fn parse(line: &str, from: &str) -> Result<Line> {
     if name.is_empty() && kind != 'r' || name.contains([':', '/', ',']) {
         return Err(bad("not an account name"));
     }
-    Ok(Line { kind, name, id: next(), comment: next(), home: next(), shell: next(), from: from.to_owned() })
+    Ok(Line {
+        kind,
+        name,
+        id: next(),
+        comment: next(),
+        home: next(),
+        shell: next(),
+        from: from.to_owned(),
+    })
 }
 
 /// Fields, with quotes as in systemd's own files.
@@ -150,7 +175,9 @@ fn words(line: &str) -> Option<Vec<String>> {
     let mut chars = line.chars().peekable();
     loop {
         while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        let Some(first) = chars.peek().copied() else { return Some(out) };
+        let Some(first) = chars.peek().copied() else {
+            return Some(out);
+        };
         let mut word = String::new();
         if first == '"' || first == '\'' {
             chars.next();
@@ -170,7 +197,8 @@ fn words(line: &str) -> Option<Vec<String>> {
 }
 
 fn number(text: &str, line: &str) -> Result<u32> {
-    text.parse().map_err(|_| Error::input(format!("{text:?} in {line:?} is not an id")))
+    text.parse()
+        .map_err(|_| Error::input(format!("{text:?} in {line:?} is not an id")))
 }
 
 impl UserEntry {
@@ -204,9 +232,16 @@ impl Accounts {
             return Ok(());
         }
         if let Some(other) = self.groups.iter().find(|g| g.gid == gid) {
-            return Err(Error::input(format!("groups {} and {name} both have id {gid}", other.name)));
+            return Err(Error::input(format!(
+                "groups {} and {name} both have id {gid}",
+                other.name
+            )));
         }
-        self.groups.push(GroupEntry { name: name.to_owned(), gid, members: Vec::new() });
+        self.groups.push(GroupEntry {
+            name: name.to_owned(),
+            gid,
+            members: Vec::new(),
+        });
         Ok(())
     }
 
@@ -216,7 +251,10 @@ impl Accounts {
             return Ok(());
         }
         if let Some(other) = self.users.iter().find(|u| u.uid == user.uid) {
-            return Err(Error::input(format!("users {} and {} both have id {}", other.name, user.name, user.uid)));
+            return Err(Error::input(format!(
+                "users {} and {} both have id {}",
+                other.name, user.name, user.uid
+            )));
         }
         self.users.push(user);
         Ok(())
@@ -228,7 +266,11 @@ impl Accounts {
             .groups
             .iter_mut()
             .find(|g| g.name == group)
-            .ok_or_else(|| Error::input(format!("user {user} cannot be in group {group}: there is no such group")))?;
+            .ok_or_else(|| {
+                Error::input(format!(
+                    "user {user} cannot be in group {group}: there is no such group"
+                ))
+            })?;
         if !entry.members.iter().any(|m| m == user) {
             entry.members.push(user.to_owned());
         }
@@ -237,11 +279,21 @@ impl Accounts {
 
     fn apply(&mut self, lines: &[Line], warnings: &mut Vec<String>) -> Result<()> {
         let mut sorted: Vec<&Line> = lines.iter().collect();
-        sorted.sort_by(|a, b| (order(a.kind), a.id.is_empty(), &a.name).cmp(&(order(b.kind), b.id.is_empty(), &b.name)));
+        sorted.sort_by(|a, b| {
+            (order(a.kind), a.id.is_empty(), &a.name).cmp(&(
+                order(b.kind),
+                b.id.is_empty(),
+                &b.name,
+            ))
+        });
         for line in sorted {
             match line.kind {
                 'g' if self.gid(&line.name).is_none() => {
-                    let gid = if line.id.is_empty() { self.choose(&line.name) } else { self.fixed(&line.id, line, warnings)? };
+                    let gid = if line.id.is_empty() {
+                        self.choose(&line.name)
+                    } else {
+                        self.fixed(&line.id, line, warnings)?
+                    };
                     self.add_group(&line.name, gid)?;
                 }
                 'u' if self.uid(&line.name).is_none() => self.sysuser(line, warnings)?,
@@ -259,7 +311,10 @@ impl Accounts {
     }
 
     fn sysuser(&mut self, line: &Line, warnings: &mut Vec<String>) -> Result<()> {
-        let (uid, group) = line.id.split_once(':').map_or((line.id.as_str(), None), |(u, g)| (u, Some(g)));
+        let (uid, group) = line
+            .id
+            .split_once(':')
+            .map_or((line.id.as_str(), None), |(u, g)| (u, Some(g)));
         let uid = match uid {
             "" | "-" => self.choose(&line.name),
             fixed => self.fixed(fixed, line, warnings)?,
@@ -267,7 +322,12 @@ impl Accounts {
         let gid = match group {
             Some(group) => match (group.parse(), self.gid(group)) {
                 (Ok(gid), _) | (_, Some(gid)) => gid,
-                _ => return Err(Error::input(format!("sysusers.d file {}: user {} needs group {group}, which nothing makes", line.from, line.name))),
+                _ => {
+                    return Err(Error::input(format!(
+                        "sysusers.d file {}: user {} needs group {group}, which nothing makes",
+                        line.from, line.name
+                    )));
+                }
             },
             None => match self.gid(&line.name) {
                 Some(gid) => gid,
@@ -277,7 +337,13 @@ impl Accounts {
                 }
             },
         };
-        let or = |text: &str, default: &str| if text.is_empty() { default.to_owned() } else { text.to_owned() };
+        let or = |text: &str, default: &str| {
+            if text.is_empty() {
+                default.to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
         self.add_user(UserEntry::system(
             &line.name,
             uid,
@@ -290,7 +356,10 @@ impl Accounts {
 
     fn fixed(&self, id: &str, line: &Line, warnings: &mut Vec<String>) -> Result<u32> {
         if id.starts_with('/') {
-            warnings.push(format!("sysusers.d file {}: the id of {} from {id} is chosen instead", line.from, line.name));
+            warnings.push(format!(
+                "sysusers.d file {}: the id of {} from {id} is chosen instead",
+                line.from, line.name
+            ));
             return Ok(self.choose(&line.name));
         }
         number(id, &line.name)
@@ -306,9 +375,14 @@ impl Accounts {
                 && self.groups.iter().all(|g| g.gid != *id || g.name == name)
         };
         // FNV-1a: the same everywhere, for ever.
-        let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| {
+            (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
+        });
         let size = HASHED.end - HASHED.start;
-        (0..size).map(|i| HASHED.start + (hash % size + i) % size).find(free).unwrap_or(HASHED.end)
+        (0..size)
+            .map(|i| HASHED.start + (hash % size + i) % size)
+            .find(free)
+            .unwrap_or(HASHED.end)
     }
 }
 
@@ -341,18 +415,36 @@ mod tests {
         assert_eq!(a.uid("systemd-network"), Some(203));
         assert_eq!(a.gid("systemd-network"), Some(203));
         let sshd = a.users.iter().find(|u| u.name == "sshd").unwrap();
-        assert_eq!((sshd.uid, sshd.gid, sshd.home.as_str()), (202, 65534, "/run/sshd"));
-        assert_eq!(a.groups.iter().find(|g| g.name == "adm").unwrap().members, ["sshd"]);
-        assert_eq!((a.uid("x"), a.users.iter().find(|u| u.name == "x").unwrap().gid), (Some(77), 88));
+        assert_eq!(
+            (sshd.uid, sshd.gid, sshd.home.as_str()),
+            (202, 65534, "/run/sshd")
+        );
+        assert_eq!(
+            a.groups.iter().find(|g| g.name == "adm").unwrap().members,
+            ["sshd"]
+        );
+        assert_eq!(
+            (
+                a.uid("x"),
+                a.users.iter().find(|u| u.name == "x").unwrap().gid
+            ),
+            (Some(77), 88)
+        );
         let app = a.users.iter().find(|u| u.name == "app").unwrap();
-        assert_eq!((app.comment.as_str(), app.shell.as_str()), ("An App", "/bin/sh"));
+        assert_eq!(
+            (app.comment.as_str(), app.shell.as_str()),
+            ("An App", "/bin/sh")
+        );
     }
 
     #[test]
     fn ids_do_not_depend_on_neighbours() {
         let alone = applied("u app -").uid("app").unwrap();
         assert!(HASHED.contains(&alone));
-        assert_eq!(applied("u other -\nu app -\ng more -").uid("app"), Some(alone));
+        assert_eq!(
+            applied("u other -\nu app -\ng more -").uid("app"),
+            Some(alone)
+        );
         let mut ids: Vec<u32> = IDS.iter().map(|(_, id)| *id).collect();
         ids.dedup();
         assert_eq!(ids.len(), IDS.len(), "an id is used twice");

@@ -8,7 +8,10 @@ const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 pub fn run(tree: &mut Tree, _: &mut Context<'_>) -> Result<()> {
     let mut bundle = Vec::new();
-    for dir in ["usr/share/ca-certificates", "usr/local/share/ca-certificates"] {
+    for dir in [
+        "usr/share/ca-certificates",
+        "usr/local/share/ca-certificates",
+    ] {
         let files = tree.below(dir).filter(|(path, _)| path.ends_with(".crt"));
         for (_, node) in files {
             if let Kind::File(content) = &node.kind {

@@ -8,24 +8,48 @@ const STEP: &str = "defaults";
 
 /// Path and content, from the repository. Mode 0644, sudoers 0440.
 const ASSETS: &[(&str, &str)] = &[
-    ("etc/environment", include_str!("../../assets/etc/environment")),
+    (
+        "etc/environment",
+        include_str!("../../assets/etc/environment"),
+    ),
     ("etc/fstab", include_str!("../../assets/etc/fstab")),
     ("etc/hosts", include_str!("../../assets/etc/hosts")),
     ("etc/issue", include_str!("../../assets/etc/issue")),
     ("etc/issue.net", include_str!("../../assets/etc/issue.net")),
     ("etc/networks", include_str!("../../assets/etc/networks")),
-    ("etc/nsswitch.conf", include_str!("../../assets/etc/nsswitch.conf")),
-    ("etc/pam.d/common-account", include_str!("../../assets/etc/pam.d/common-account")),
-    ("etc/pam.d/common-auth", include_str!("../../assets/etc/pam.d/common-auth")),
-    ("etc/pam.d/common-password", include_str!("../../assets/etc/pam.d/common-password")),
-    ("etc/pam.d/common-session", include_str!("../../assets/etc/pam.d/common-session")),
+    (
+        "etc/nsswitch.conf",
+        include_str!("../../assets/etc/nsswitch.conf"),
+    ),
+    (
+        "etc/pam.d/common-account",
+        include_str!("../../assets/etc/pam.d/common-account"),
+    ),
+    (
+        "etc/pam.d/common-auth",
+        include_str!("../../assets/etc/pam.d/common-auth"),
+    ),
+    (
+        "etc/pam.d/common-password",
+        include_str!("../../assets/etc/pam.d/common-password"),
+    ),
+    (
+        "etc/pam.d/common-session",
+        include_str!("../../assets/etc/pam.d/common-session"),
+    ),
     (
         "etc/pam.d/common-session-noninteractive",
         include_str!("../../assets/etc/pam.d/common-session-noninteractive"),
     ),
     ("etc/shells", include_str!("../../assets/etc/shells")),
-    ("etc/ssh/sshd_config", include_str!("../../assets/etc/ssh/sshd_config")),
-    ("etc/sudoers.d/holdfast", include_str!("../../assets/etc/sudoers.d/holdfast")),
+    (
+        "etc/ssh/sshd_config",
+        include_str!("../../assets/etc/ssh/sshd_config"),
+    ),
+    (
+        "etc/sudoers.d/holdfast",
+        include_str!("../../assets/etc/sudoers.d/holdfast"),
+    ),
     (
         "usr/lib/systemd/journald.conf.d/10-holdfast.conf",
         include_str!("../../assets/usr/lib/systemd/journald.conf.d/10-holdfast.conf"),
@@ -50,14 +74,25 @@ const ASSETS: &[(&str, &str)] = &[
         "usr/lib/systemd/system/usr-share-oem.mount",
         include_str!("../../assets/usr/lib/systemd/system/usr-share-oem.mount"),
     ),
-    ("usr/lib/sysctl.d/50-holdfast.conf", include_str!("../../assets/usr/lib/sysctl.d/50-holdfast.conf")),
-    ("usr/lib/sysusers.d/holdfast.conf", include_str!("../../assets/usr/lib/sysusers.d/holdfast.conf")),
-    ("usr/lib/tmpfiles.d/holdfast.conf", include_str!("../../assets/usr/lib/tmpfiles.d/holdfast.conf")),
+    (
+        "usr/lib/sysctl.d/50-holdfast.conf",
+        include_str!("../../assets/usr/lib/sysctl.d/50-holdfast.conf"),
+    ),
+    (
+        "usr/lib/sysusers.d/holdfast.conf",
+        include_str!("../../assets/usr/lib/sysusers.d/holdfast.conf"),
+    ),
+    (
+        "usr/lib/tmpfiles.d/holdfast.conf",
+        include_str!("../../assets/usr/lib/tmpfiles.d/holdfast.conf"),
+    ),
 ];
 
 /// Files of base-files that its script copies to /etc.
-const COPIES: [(&str, &str); 2] =
-    [("usr/share/base-files/profile", "etc/profile"), ("usr/share/base-files/motd", "etc/motd")];
+const COPIES: [(&str, &str); 2] = [
+    ("usr/share/base-files/profile", "etc/profile"),
+    ("usr/share/base-files/motd", "etc/motd"),
+];
 
 /// Links that scripts make.
 const LINKS: [(&str, &str); 4] = [
@@ -69,7 +104,11 @@ const LINKS: [(&str, &str); 4] = [
 
 pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     for (path, text) in ASSETS {
-        let mode = if path.starts_with("etc/sudoers.d/") { 0o440 } else { 0o644 };
+        let mode = if path.starts_with("etc/sudoers.d/") {
+            0o440
+        } else {
+            0o644
+        };
         tree.insert(path, made(STEP, *text, mode))?;
     }
     for (from, to) in COPIES {
@@ -84,7 +123,10 @@ pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
         tree.insert(path, link(STEP, target))?;
     }
     tree.insert("etc/security/opasswd", made(STEP, "", 0o600))?;
-    tree.insert("usr/share/oem", crate::tree::Node::dir("finalizer:defaults"))?;
+    tree.insert(
+        "usr/share/oem",
+        crate::tree::Node::dir("finalizer:defaults"),
+    )?;
     if let Some(hostname) = &context.recipe.hostname {
         tree.insert("etc/hostname", made(STEP, format!("{hostname}\n"), 0o644))?;
     } else {

@@ -22,7 +22,7 @@ pub struct Guest {
 /// A file that belongs to one of our programs.
 #[derive(Debug, Clone)]
 pub struct GuestFile {
-    /// Absolute path in /usr or /etc.
+    /// Path below `/usr/lib` (`systemd/system/oem.service`); absolute ones as they are.
     pub path: String,
     /// Permission bits.
     pub mode: u32,
@@ -31,19 +31,38 @@ pub struct GuestFile {
 }
 
 const ORIGIN: &str = "holdfast";
+const PRESET: &str = "usr/lib/systemd/system-preset/10-holdfast.preset";
 
 pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     let guest = context.guest;
-    for (path, bytes) in
-        [("usr/lib/holdfast/init", &guest.init), ("usr/bin/oem", &guest.oem), ("usr/bin/updater", &guest.updater)]
-    {
+    for (path, bytes) in [
+        ("usr/lib/holdfast/init", &guest.init),
+        ("usr/bin/oem", &guest.oem),
+        ("usr/bin/updater", &guest.updater),
+    ] {
         if !bytes.is_empty() {
             tree.insert(path, Node::file(bytes.clone(), 0o755, ORIGIN))?;
         }
     }
     for file in &guest.files {
-        tree.insert(&file.path, Node::file(file.bytes.clone(), file.mode, ORIGIN))?;
+        let path = if file.path.starts_with('/') {
+            file.path.clone()
+        } else {
+            format!("usr/lib/{}", file.path)
+        };
+        tree.insert(&path, Node::file(file.bytes.clone(), file.mode, ORIGIN))?;
+    }
+    let shipped = oem::dist::enabled()
+        .iter()
+        .filter(|u| tree.contains(&format!("usr/lib/systemd/system/{u}")));
+    let preset: String = shipped.map(|u| format!("enable {u}\n")).collect();
+    if !preset.is_empty() {
+        let text = format!("# Units of our own programs.\n{preset}");
+        tree.insert(PRESET, Node::file(text.into_bytes(), 0o644, ORIGIN))?;
     }
     // `docker run --init` looks for this name.
-    tree.insert("usr/bin/docker-init", Node::symlink("../lib/holdfast/init", ORIGIN))
+    tree.insert(
+        "usr/bin/docker-init",
+        Node::symlink("../lib/holdfast/init", ORIGIN),
+    )
 }

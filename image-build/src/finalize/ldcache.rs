@@ -23,14 +23,26 @@ const DIRS: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "usr/lib"];
 
 pub fn run(tree: &mut Tree, _: &mut Context<'_>) -> Result<()> {
     let mut libraries: BTreeMap<String, String> = BTreeMap::new();
-    for dir in DIRS.iter().map(|d| (*d).to_owned()).chain(configured(tree)?) {
+    for dir in DIRS
+        .iter()
+        .map(|d| (*d).to_owned())
+        .chain(configured(tree)?)
+    {
         for (name, _) in tree.children(&dir) {
             // Debian ships every library under its soname, as a file or a link; other
             // names of the same library cost nothing.
             let path = format!("{dir}/{name}");
-            let is_library = (name.starts_with("lib") || name.starts_with("ld-")) && name.contains(".so.");
-            if is_library && tree.resolve(&path).and_then(|p| tree.get(&p)).is_some_and(|n| matches!(n.kind, Kind::File(_))) {
-                libraries.entry(name.to_owned()).or_insert(format!("/{path}"));
+            let is_library =
+                (name.starts_with("lib") || name.starts_with("ld-")) && name.contains(".so.");
+            if is_library
+                && tree
+                    .resolve(&path)
+                    .and_then(|p| tree.get(&p))
+                    .is_some_and(|n| matches!(n.kind, Kind::File(_)))
+            {
+                libraries
+                    .entry(name.to_owned())
+                    .or_insert(format!("/{path}"));
             }
         }
     }
@@ -42,7 +54,10 @@ pub fn run(tree: &mut Tree, _: &mut Context<'_>) -> Result<()> {
 /// Directories named in /etc/ld.so.conf.d.
 fn configured(tree: &Tree) -> Result<Vec<String>> {
     let mut out = Vec::new();
-    for (path, _) in tree.below("etc/ld.so.conf.d").filter(|(p, _)| p.ends_with(".conf")) {
+    for (path, _) in tree
+        .below("etc/ld.so.conf.d")
+        .filter(|(p, _)| p.ends_with(".conf"))
+    {
         for line in tree.text(path)?.unwrap_or_default().lines() {
             let line = line.split('#').next().unwrap_or_default().trim();
             if let Some(dir) = line.strip_prefix('/') {
@@ -132,7 +147,12 @@ mod tests {
     #[test]
     fn writes_the_format() {
         let libraries = [("liba.so.1", "/l/liba.so.1"), ("libb.so.2", "/l/libb.so.2")];
-        let bytes = encode(&libraries.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect());
+        let bytes = encode(
+            &libraries
+                .iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect(),
+        );
         assert!(bytes.starts_with(MAGIC));
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
         assert_eq!(word(20), 2);

@@ -106,7 +106,10 @@ pub fn compose(
     let mut context = Context {
         recipe,
         guest,
-        packages: packages.iter().map(|p| (p.name.as_str(), p.version.as_str())).collect(),
+        packages: packages
+            .iter()
+            .map(|p| (p.name.as_str(), p.version.as_str()))
+            .collect(),
         epoch,
         version,
         kernel: None,
@@ -114,7 +117,11 @@ pub fn compose(
         enabled: Vec::new(),
         warnings: packages
             .iter()
-            .flat_map(|p| p.warnings.iter().map(|w| format!("package {}: {w}", p.name)))
+            .flat_map(|p| {
+                p.warnings
+                    .iter()
+                    .map(|w| format!("package {}: {w}", p.name))
+            })
             .collect(),
     };
     for (name, run) in FINALIZERS {
@@ -130,8 +137,10 @@ pub fn compose(
         })?;
     }
     layout::run(&mut tree, &mut context)?;
-    let (kernel_version, kernel_image) =
-        context.kernel.take().ok_or_else(|| Error::input("no package of the recipe has a kernel"))?;
+    let (kernel_version, kernel_image) = context
+        .kernel
+        .take()
+        .ok_or_else(|| Error::input("no package of the recipe has a kernel"))?;
     let accepted: BTreeSet<&str> = recipe.accept_scripts.iter().map(String::as_str).collect();
     Ok(Composition {
         os_release: tree.text("usr/lib/os-release")?.unwrap_or_default(),
@@ -139,7 +148,10 @@ pub fn compose(
         kernel_version,
         kernel_image,
         enabled_units: context.enabled,
-        skipped_scripts: packages.iter().filter_map(|p| scripts::audit(p, &accepted)).collect(),
+        skipped_scripts: packages
+            .iter()
+            .filter_map(|p| scripts::audit(p, &accepted))
+            .collect(),
         warnings: context.warnings,
     })
 }

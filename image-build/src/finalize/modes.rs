@@ -6,7 +6,11 @@ use crate::tree::Tree;
 
 /// Path, group, mode.
 const MODES: [(&str, &str, u32); 3] = [
-    ("usr/lib/dbus-1.0/dbus-daemon-launch-helper", "messagebus", 0o4754),
+    (
+        "usr/lib/dbus-1.0/dbus-daemon-launch-helper",
+        "messagebus",
+        0o4754,
+    ),
     ("usr/bin/ssh-agent", "_ssh", 0o2755),
     ("etc/sudoers", "root", 0o440),
 ];

@@ -6,7 +6,11 @@ use crate::tree::Tree;
 
 pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     let (version, recipe) = (context.version, context.recipe);
-    let debian = context.packages.get("base-files").copied().unwrap_or("unknown");
+    let debian = context
+        .packages
+        .get("base-files")
+        .copied()
+        .unwrap_or("unknown");
     let text = format!(
         "NAME=\"Holdfast\"\n\
          PRETTY_NAME=\"Holdfast {version} ({name})\"\n\

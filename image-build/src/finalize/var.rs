@@ -10,7 +10,15 @@ const CONFIG: &str = "usr/lib/tmpfiles.d/holdfast-var.conf";
 
 /// Directories that systemd's own var.conf or init make, or links into /run.
 const KNOWN: [&str; 10] = [
-    "var/cache", "var/lib", "var/local", "var/lock", "var/log", "var/mail", "var/run", "var/spool", "var/tmp",
+    "var/cache",
+    "var/lib",
+    "var/local",
+    "var/lock",
+    "var/log",
+    "var/mail",
+    "var/run",
+    "var/spool",
+    "var/tmp",
     "var/lib/systemd",
 ];
 
@@ -19,20 +27,29 @@ pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     let mut files = Vec::new();
     for (path, node) in tree.below("var") {
         let owner = format!("{:04o} {} {} -", node.mode, node.uid, node.gid);
-        let quoted = path.replace('\\', "\\\\").replace('%', "%%").replace(' ', "\\x20");
+        let quoted = path
+            .replace('\\', "\\\\")
+            .replace('%', "%%")
+            .replace(' ', "\\x20");
         match &node.kind {
             Kind::Dir if KNOWN.contains(&path) => {}
             Kind::Dir => config.push_str(&format!("d /{quoted} {owner}\n")),
             Kind::Symlink(_) if KNOWN.contains(&path) => {}
             Kind::Symlink(target) => config.push_str(&format!("L /{quoted} - - - - {target}\n")),
             Kind::File(_) => {
-                config.push_str(&format!("C /{quoted} {owner} /{FACTORY}/{}\n", quoted.trim_start_matches("var/")));
+                config.push_str(&format!(
+                    "C /{quoted} {owner} /{FACTORY}/{}\n",
+                    quoted.trim_start_matches("var/")
+                ));
                 files.push(path.to_owned());
             }
         }
     }
     for path in files {
-        tree.rename(&path, &format!("{FACTORY}/{}", path.trim_start_matches("var/")))?;
+        tree.rename(
+            &path,
+            &format!("{FACTORY}/{}", path.trim_start_matches("var/")),
+        )?;
     }
     tree.remove("var");
     tree.insert(CONFIG, made("var", config, 0o644))?;

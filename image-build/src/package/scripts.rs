@@ -50,7 +50,10 @@ pub struct Skipped {
 /// What a package's scripts have beyond generated code; `None` if that is nothing
 /// or the package is accepted (patterns, [`matches()`]).
 pub fn audit(package: &Package, accepted: &BTreeSet<&str>) -> Option<Skipped> {
-    if accepted.iter().any(|pattern| matches(pattern, &package.name)) {
+    if accepted
+        .iter()
+        .any(|pattern| matches(pattern, &package.name))
+    {
         return None;
     }
     SCRIPTS.iter().find_map(|script| {
@@ -83,7 +86,9 @@ fn by_hand(script: &str) -> Vec<&str> {
 
 /// Lines that do nothing by themselves.
 fn is_noise(line: &str) -> bool {
-    line.is_empty() || line.starts_with('#') || matches!(line, "set -e" | "set -eu" | "exit 0" | ":")
+    line.is_empty()
+        || line.starts_with('#')
+        || matches!(line, "set -e" | "set -eu" | "exit 0" | ":")
 }
 
 #[cfg(test)]

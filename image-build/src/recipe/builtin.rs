@@ -9,5 +9,8 @@ pub const BUILTIN: [(&str, &str); 3] = [
 
 /// The text of a built-in recipe.
 pub fn get(name: &str) -> Option<&'static str> {
-    BUILTIN.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
+    BUILTIN
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, text)| *text)
 }

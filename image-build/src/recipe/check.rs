@@ -8,21 +8,39 @@ use crate::error::{Error, Result};
 use crate::tree::clean;
 
 /// Where systemd units may be named from.
-const UNIT_TYPES: [&str; 11] =
-    ["service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"];
+const UNIT_TYPES: [&str; 11] = [
+    "service",
+    "socket",
+    "device",
+    "mount",
+    "automount",
+    "swap",
+    "target",
+    "path",
+    "timer",
+    "slice",
+    "scope",
+];
 
 const MIB: u64 = 1 << 20;
 
 impl Recipe {
     /// Checks everything that can be checked without packages.
     pub(super) fn check(raw: RawRecipe) -> Result<Recipe> {
-        let name = raw.name.ok_or_else(|| Error::input("the recipe has no `name`"))?;
+        let name = raw
+            .name
+            .ok_or_else(|| Error::input("the recipe has no `name`"))?;
         word("name", &name, "-_.")?;
         let architecture = raw.architecture.unwrap_or_else(|| "amd64".to_owned());
         if architecture != "amd64" {
-            return Err(Error::input(format!("architecture {architecture:?} is not supported")).hint("supported: amd64"));
+            return Err(
+                Error::input(format!("architecture {architecture:?} is not supported"))
+                    .hint("supported: amd64"),
+            );
         }
-        let suite = raw.suite.ok_or_else(|| Error::input("the recipe names no Debian `suite`"))?;
+        let suite = raw
+            .suite
+            .ok_or_else(|| Error::input("the recipe names no Debian `suite`"))?;
         word("suite", &suite, "-")?;
         if let Some(version) = &raw.version {
             check_version(version)?;
@@ -41,13 +59,17 @@ impl Recipe {
             package_name(&pattern.replace('*', ""))?;
         }
         let mut enable: BTreeSet<String> = raw.enable.into_iter().collect();
+        let mut disable: BTreeSet<String> = raw.disable.into_iter().collect();
         let mut mask: BTreeSet<String> = raw.mask.into_iter().collect();
         let mut units = BTreeMap::new();
         for unit in raw.units {
             check_unit(&unit.name)?;
             match unit.enable {
                 Some(true) => drop(enable.insert(unit.name.clone())),
-                Some(false) => drop(enable.remove(&unit.name)),
+                Some(false) => {
+                    enable.remove(&unit.name);
+                    disable.insert(unit.name.clone());
+                }
                 None => {}
             }
             if unit.mask {
@@ -56,19 +78,30 @@ impl Recipe {
             let (name, unit) = check_unit_body(unit)?;
             units.insert(name, unit);
         }
-        for unit in enable.iter().chain(&mask) {
+        for unit in enable.iter().chain(&disable).chain(&mask) {
             check_unit(unit)?;
         }
         if let Some(both) = enable.intersection(&mask).next() {
-            return Err(Error::input(format!("unit {both} is both enabled and masked")));
+            return Err(Error::input(format!(
+                "unit {both} is both enabled and masked"
+            )));
+        }
+        if let Some(both) = enable.intersection(&disable).next() {
+            return Err(Error::input(format!(
+                "unit {both} is both enabled and disabled"
+            )));
         }
         for arg in &raw.cmdline {
             if arg.split_ascii_whitespace().count() != 1 || !arg.is_ascii() {
-                return Err(Error::input(format!("`cmdline` entry {arg:?} is not one word"))
-                    .hint("write one list entry for each word"));
+                return Err(
+                    Error::input(format!("`cmdline` entry {arg:?} is not one word"))
+                        .hint("write one list entry for each word"),
+                );
             }
             if arg.starts_with("usrhash=") {
-                return Err(Error::input("`usrhash=` on the kernel command line comes from the build"));
+                return Err(Error::input(
+                    "`usrhash=` on the kernel command line comes from the build",
+                ));
             }
         }
         if let Some(hostname) = &raw.hostname {
@@ -77,7 +110,11 @@ impl Recipe {
         for pattern in raw.remove_paths.iter().chain(&raw.keep_paths) {
             clean(pattern)?;
         }
-        let files = raw.files.into_iter().map(check_file).collect::<Result<BTreeMap<_, _>>>()?;
+        let files = raw
+            .files
+            .into_iter()
+            .map(check_file)
+            .collect::<Result<BTreeMap<_, _>>>()?;
         let users = check_users(raw.users)?;
         let size = |s: Option<Size>, default: u64| s.map_or(default, |s| s.0);
         let sizes = Sizes {
@@ -87,9 +124,16 @@ impl Recipe {
             oem: size(raw.sizes.oem, 64 * MIB),
             disk: raw.sizes.disk.map(|s| s.0),
         };
-        for (name, size) in [("usr", sizes.usr), ("verity", sizes.verity), ("esp", sizes.esp), ("oem", sizes.oem)] {
+        for (name, size) in [
+            ("usr", sizes.usr),
+            ("verity", sizes.verity),
+            ("esp", sizes.esp),
+            ("oem", sizes.oem),
+        ] {
             if size == 0 || size % MIB != 0 {
-                return Err(Error::input(format!("size of {name} ({size} bytes) is not a multiple of 1 MiB")));
+                return Err(Error::input(format!(
+                    "size of {name} ({size} bytes) is not a multiple of 1 MiB"
+                )));
             }
         }
         Ok(Recipe {
@@ -104,6 +148,7 @@ impl Recipe {
             units,
             users,
             enable,
+            disable,
             mask,
             cmdline: raw.cmdline,
             compression: raw.compression.unwrap_or(Compression::None),
@@ -124,7 +169,10 @@ impl Recipe {
 }
 
 fn trimmed(patterns: Vec<String>) -> BTreeSet<String> {
-    patterns.into_iter().map(|p| p.trim_start_matches('/').to_owned()).collect()
+    patterns
+        .into_iter()
+        .map(|p| p.trim_start_matches('/').to_owned())
+        .collect()
 }
 
 /// A version is part of partition names and BLS file names.
@@ -139,15 +187,21 @@ pub(crate) fn check_version(version: &str) -> Result<()> {
 
 fn word(what: &str, text: &str, also: &str) -> Result<()> {
     let good = |c: char| c.is_ascii_alphanumeric() || also.contains(c);
-    if text.is_empty() || text.len() > 64 || text.starts_with(['-', '.']) || !text.chars().all(good) {
-        return Err(Error::input(format!("{what} {text:?} has characters that cannot be used")));
+    if text.is_empty() || text.len() > 64 || text.starts_with(['-', '.']) || !text.chars().all(good)
+    {
+        return Err(Error::input(format!(
+            "{what} {text:?} has characters that cannot be used"
+        )));
     }
     Ok(())
 }
 
 fn package_name(name: &str) -> Result<()> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
-    if name.len() < 2 || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(good) {
+    if name.len() < 2
+        || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        || !name.chars().all(good)
+    {
         return Err(Error::input(format!("{name:?} is not a Debian package name"))
             .hint("package names have lower-case letters, digits and `+`, `-`, `.`; versions cannot be given"));
     }
@@ -155,10 +209,13 @@ fn package_name(name: &str) -> Result<()> {
 }
 
 fn check_unit(name: &str) -> Result<()> {
-    let known = name.rsplit_once('.').is_some_and(|(stem, kind)| !stem.is_empty() && UNIT_TYPES.contains(&kind));
+    let known = name
+        .rsplit_once('.')
+        .is_some_and(|(stem, kind)| !stem.is_empty() && UNIT_TYPES.contains(&kind));
     let good = |c: char| c.is_ascii_alphanumeric() || ":-_.@\\".contains(c);
     if !known || name.len() > 255 || !name.chars().all(good) {
-        return Err(Error::input(format!("{name:?} is not a unit name")).hint("write it with its type: `docker.service`"));
+        return Err(Error::input(format!("{name:?} is not a unit name"))
+            .hint("write it with its type: `docker.service`"));
     }
     Ok(())
 }
@@ -167,19 +224,34 @@ fn check_unit_body(unit: RawUnit) -> Result<(String, Unit)> {
     let mut drop_ins = BTreeMap::new();
     for drop_in in unit.drop_ins {
         if !drop_in.name.ends_with(".conf") || drop_in.name.contains('/') {
-            return Err(Error::input(format!("drop-in {:?} of {} does not end in .conf", drop_in.name, unit.name)));
+            return Err(Error::input(format!(
+                "drop-in {:?} of {} does not end in .conf",
+                drop_in.name, unit.name
+            )));
         }
         drop_ins.insert(drop_in.name, drop_in.content);
     }
-    Ok((unit.name, Unit { content: unit.content, drop_ins }))
+    Ok((
+        unit.name,
+        Unit {
+            content: unit.content,
+            drop_ins,
+        },
+    ))
 }
 
 fn check_file(file: RawFile) -> Result<(String, File)> {
     if !file.path.starts_with('/') {
-        return Err(Error::input(format!("file path {:?} is not absolute", file.path)));
+        return Err(Error::input(format!(
+            "file path {:?} is not absolute",
+            file.path
+        )));
     }
     let path = crate::tree::canonical(&clean(&file.path)?);
-    if !["etc/", "usr/", "var/"].iter().any(|top| path.starts_with(top)) {
+    if !["etc/", "usr/", "var/"]
+        .iter()
+        .any(|top| path.starts_with(top))
+    {
         return Err(Error::input(format!("file /{path} is not in /usr, /etc or /var"))
             .hint("everything else of the image is made at boot; use a tmpfiles.d file in /usr/lib/tmpfiles.d"));
     }
@@ -188,13 +260,27 @@ fn check_file(file: RawFile) -> Result<(String, File)> {
         Some(text) => u32::from_str_radix(text.trim_start_matches("0o"), 8)
             .ok()
             .filter(|m| *m <= 0o7777)
-            .ok_or_else(|| Error::input(format!("mode {text:?} of /{path} is not an octal file mode such as \"0644\"")))?,
+            .ok_or_else(|| {
+                Error::input(format!(
+                    "mode {text:?} of /{path} is not an octal file mode such as \"0644\""
+                ))
+            })?,
     };
-    let content = file
-        .content
-        .ok_or_else(|| Error::input(format!("file /{path} has neither `content` nor a readable `source`")))?;
+    let content = file.content.ok_or_else(|| {
+        Error::input(format!(
+            "file /{path} has neither `content` nor a readable `source`"
+        ))
+    })?;
     let name = |n: Option<String>| n.unwrap_or_else(|| "root".to_owned());
-    Ok((path, File { content, mode, owner: name(file.owner), group: name(file.group) }))
+    Ok((
+        path,
+        File {
+            content,
+            mode,
+            owner: name(file.owner),
+            group: name(file.group),
+        },
+    ))
 }
 
 fn check_users(raw: Vec<RawUser>) -> Result<BTreeMap<String, User>> {
@@ -203,7 +289,9 @@ fn check_users(raw: Vec<RawUser>) -> Result<BTreeMap<String, User>> {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
         if user.name.is_empty()
             || user.name.len() > 31
-            || !user.name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+            || !user
+                .name
+                .starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
             || !user.name.chars().all(good)
         {
             return Err(Error::input(format!("{:?} is not a user name", user.name)));
@@ -217,14 +305,23 @@ fn check_users(raw: Vec<RawUser>) -> Result<BTreeMap<String, User>> {
             }
         };
         if !(1000..60000).contains(&uid) {
-            return Err(Error::input(format!("uid {uid} of user {} is not in 1000 to 59999", user.name)));
+            return Err(Error::input(format!(
+                "uid {uid} of user {} is not in 1000 to 59999",
+                user.name
+            )));
         }
         if let Some((other, _)) = users.iter().find(|(_, u)| u.uid == uid) {
-            return Err(Error::input(format!("users {other} and {} both have uid {uid}", user.name)));
+            return Err(Error::input(format!(
+                "users {other} and {} both have uid {uid}",
+                user.name
+            )));
         }
         let one_line = |what: &str, text: &str| {
             if text.contains([':', '\n', '\0']) {
-                return Err(Error::input(format!("{what} of user {} has a colon or a line break", user.name)));
+                return Err(Error::input(format!(
+                    "{what} of user {} has a colon or a line break",
+                    user.name
+                )));
             }
             Ok(())
         };
@@ -234,7 +331,10 @@ fn check_users(raw: Vec<RawUser>) -> Result<BTreeMap<String, User>> {
         one_line("home", &home)?;
         one_line("shell", &shell)?;
         one_line("comment", &comment)?;
-        one_line("password_hash", user.password_hash.as_deref().unwrap_or_default())?;
+        one_line(
+            "password_hash",
+            user.password_hash.as_deref().unwrap_or_default(),
+        )?;
         users.insert(
             user.name,
             User {
@@ -270,7 +370,9 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        Recipe::parse(&format!("extends: minimal\n{text}")).unwrap_err().chain()
+        Recipe::parse(&format!("extends: minimal\n{text}"))
+            .unwrap_err()
+            .chain()
     }
 
     #[test]
@@ -280,7 +382,14 @@ mod tests {
             ("version: 1_2", "cannot be used"),
             ("packages: ['vim=9']", "not a Debian package name"),
             ("enable: [docker]", "not a unit name"),
-            ("enable: [a.service]\nmask: [a.service]", "both enabled and masked"),
+            (
+                "enable: [a.service]\ndisable: [a.service]",
+                "both enabled and disabled",
+            ),
+            (
+                "enable: [a.service]\nmask: [a.service]",
+                "both enabled and masked",
+            ),
             ("cmdline: ['a b']", "not one word"),
             ("cmdline: ['usrhash=0']", "comes from the build"),
             ("hostname: a_b", "not a host name"),
@@ -294,7 +403,10 @@ mod tests {
             ("users: [{name: a, uid: 1000}]", "both have uid"),
             ("users: [{name: A, uid: 1001}]", "not a user name"),
             ("sizes: {usr: 1000}", "multiple of 1 MiB"),
-            ("units: [{name: a.service, drop_ins: [{name: x, content: y}]}]", "end in .conf"),
+            (
+                "units: [{name: a.service, drop_ins: [{name: x, content: y}]}]",
+                "end in .conf",
+            ),
         ] {
             assert!(error(text).contains(want), "{text}: {}", error(text));
         }
@@ -303,6 +415,9 @@ mod tests {
     #[test]
     fn asked_for_packages_are_never_excluded() {
         let recipe = Recipe::parse("extends: minimal\npackages: [perl-base]\n").unwrap();
-        assert!(recipe.exclude.contains("perl-base") && !recipe.excluded().contains(&"perl-base".to_owned()));
+        assert!(
+            recipe.exclude.contains("perl-base")
+                && !recipe.excluded().contains(&"perl-base".to_owned())
+        );
     }
 }

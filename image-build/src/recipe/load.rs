@@ -37,11 +37,19 @@ impl Recipe {
         while let Some(origin) = next {
             if seen.contains(&origin) || seen.len() == MAX_CHAIN {
                 let names: Vec<String> = seen.iter().map(Origin::describe).collect();
-                return Err(Error::input(format!("{} extends itself ({} -> ...)", origin.describe(), names.join(" -> ")))
-                    .hint("remove one of the `extends` lines"));
+                return Err(Error::input(format!(
+                    "{} extends itself ({} -> ...)",
+                    origin.describe(),
+                    names.join(" -> ")
+                ))
+                .hint("remove one of the `extends` lines"));
             }
             let raw = read(&origin)?;
-            next = raw.extends.as_deref().map(|e| find(e, Some(&origin))).transpose()?;
+            next = raw
+                .extends
+                .as_deref()
+                .map(|e| find(e, Some(&origin)))
+                .transpose()?;
             seen.push(origin);
             chain.push(raw);
         }
@@ -65,7 +73,9 @@ impl Recipe {
             None => RawRecipe::default(),
             Some(name) => {
                 let Origin::Builtin(name) = find(name, None)? else {
-                    return Err(Error::input(format!("`extends: {name}` is not a built-in recipe")));
+                    return Err(Error::input(format!(
+                        "`extends: {name}` is not a built-in recipe"
+                    )));
                 };
                 let mut base = RawRecipe::default();
                 let mut chain = Vec::new();
@@ -94,10 +104,15 @@ fn find(name: &str, from: Option<&Origin>) -> Result<Origin> {
         _ => PathBuf::from(name),
     };
     if path.is_file() {
-        return path.canonicalize().map(Origin::File).environment(|| format!("opening {}", path.display()));
+        return path
+            .canonicalize()
+            .map(Origin::File)
+            .environment(|| format!("opening {}", path.display()));
     }
     let names = builtin::BUILTIN.map(|(n, _)| n);
-    let error = Error::input(format!("there is no recipe {name:?}: neither a file nor a built-in one"));
+    let error = Error::input(format!(
+        "there is no recipe {name:?}: neither a file nor a built-in one"
+    ));
     Err(match closest(name, names) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("built-in recipes: {}", names.join(", "))),
@@ -118,7 +133,9 @@ fn read(origin: &Origin) -> Result<RawRecipe> {
                             file.path
                         )));
                     }
-                    file.content = Some(read_text(&path.parent().unwrap_or(Path::new("")).join(source))?);
+                    file.content = Some(read_text(
+                        &path.parent().unwrap_or(Path::new("")).join(source),
+                    )?);
                 }
             }
             Ok(raw)
@@ -130,30 +147,43 @@ fn read_text(path: &Path) -> Result<String> {
     let what = || format!("reading {}", path.display());
     let size = std::fs::metadata(path).input(what)?.len();
     if size > MAX_RECIPE {
-        return Err(Error::input(format!("{} is larger than 4 MiB", path.display())));
+        return Err(Error::input(format!(
+            "{} is larger than 4 MiB",
+            path.display()
+        )));
     }
     std::fs::read_to_string(path).input(what)
 }
 
 /// One file's text. Errors have the form `FILE:LINE:COLUMN: what`.
 fn parse(text: &str, name: &str) -> Result<RawRecipe> {
-    if text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#')) {
+    if text
+        .lines()
+        .all(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
+    {
         return Err(Error::input(format!("{name} is empty"))
             .hint("start with `extends: docker` and add what you need"));
     }
     serde_saphyr::from_str::<RawRecipe>(text).map_err(|e| {
         use serde_saphyr::Error as Yaml;
         let e = e.without_snippet();
-        let at = e.location().map(|l| format!(":{}:{}", l.line(), l.column())).unwrap_or_default();
+        let at = e
+            .location()
+            .map(|l| format!(":{}:{}", l.line(), l.column()))
+            .unwrap_or_default();
         match e {
-            Yaml::SerdeUnknownField { field, expected, .. } => {
+            Yaml::SerdeUnknownField {
+                field, expected, ..
+            } => {
                 let error = Error::input(format!("{name}{at}: unknown key `{field}`"));
                 match closest(field, expected.iter().copied()) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
                     None => error.hint(format!("keys allowed here: {}", expected.join(", "))),
                 }
             }
-            Yaml::SerdeUnknownVariant { variant, expected, .. } => {
+            Yaml::SerdeUnknownVariant {
+                variant, expected, ..
+            } => {
                 let error = Error::input(format!("{name}{at}: `{variant}` is not allowed here"));
                 match closest(variant, expected.iter().copied()) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
@@ -206,7 +236,10 @@ mod tests {
             dir.path().join(name).to_str().unwrap().to_owned()
         };
         write("motd", "hello\n");
-        let base = write("base.yaml", "extends: docker\nname: base\npackages: [vim-tiny]\n");
+        let base = write(
+            "base.yaml",
+            "extends: docker\nname: base\npackages: [vim-tiny]\n",
+        );
         let top = write(
             "top.yaml",
             "extends: base.yaml\nname: top\nremove_packages: [vim-tiny, docker.io]\ndisable: [docker.service]\nfiles: [{path: /etc/motd, source: motd}]\n",
@@ -218,7 +251,12 @@ mod tests {
         assert_eq!(recipe.files["etc/motd"].content, "hello\n");
         write("a.yaml", "extends: b.yaml\n");
         let b = write("b.yaml", "extends: a.yaml\n");
-        assert!(Recipe::load(&b).unwrap_err().to_string().contains("extends itself"));
+        assert!(
+            Recipe::load(&b)
+                .unwrap_err()
+                .to_string()
+                .contains("extends itself")
+        );
     }
 
     proptest! {

@@ -43,6 +43,8 @@ pub struct Recipe {
     pub users: BTreeMap<String, User>,
     /// Units to enable.
     pub enable: BTreeSet<String>,
+    /// Units that stay off although another unit's `Also=` would bring them along.
+    pub disable: BTreeSet<String>,
     /// Units to mask.
     pub mask: BTreeSet<String>,
     /// Words of the kernel command line.

@@ -121,12 +121,15 @@ impl RawRecipe {
             base.extend(more);
         }
         base.packages.retain(|p| !self.remove_packages.contains(p));
-        base.enable.retain(|u| !self.disable.contains(u) && !self.mask.contains(u));
+        base.enable
+            .retain(|u| !self.disable.contains(u) && !self.mask.contains(u));
         base.mask.retain(|u| !self.enable.contains(u));
+        base.disable.retain(|u| !self.enable.contains(u));
         base.modules.keep.retain(|m| !self.modules.drop.contains(m));
         add(&mut base.packages, self.packages);
         add(&mut base.exclude, self.exclude);
         add(&mut base.enable, self.enable);
+        add(&mut base.disable, self.disable);
         add(&mut base.mask, self.mask);
         add(&mut base.cmdline, self.cmdline);
         add(&mut base.modules.keep, self.modules.keep);

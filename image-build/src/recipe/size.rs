@@ -10,7 +10,9 @@ impl Size {
     /// Parses a size; the error says what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let shift = match unit.trim().to_ascii_lowercase().as_str() {
             "" | "b" => 0,
@@ -42,10 +44,24 @@ mod tests {
 
     #[test]
     fn parses() {
-        for (text, want) in [("1", 1), ("64 MiB", 64 << 20), ("1G", 1 << 30), ("2tib", 2 << 40), ("4 k", 4096)] {
+        for (text, want) in [
+            ("1", 1),
+            ("64 MiB", 64 << 20),
+            ("1G", 1 << 30),
+            ("2tib", 2 << 40),
+            ("4 k", 4096),
+        ] {
             assert_eq!(Size::parse(text).map(|s| s.0), Ok(want), "{text}");
         }
-        for bad in ["", "x", "1.5G", "-1", "99999999999999999999", "99999999999T", "1 MB?"] {
+        for bad in [
+            "",
+            "x",
+            "1.5G",
+            "-1",
+            "99999999999999999999",
+            "99999999999T",
+            "1 MB?",
+        ] {
             assert!(Size::parse(bad).is_err(), "{bad}");
         }
     }

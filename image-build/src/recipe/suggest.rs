@@ -13,7 +13,12 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// Edit distance (insert, delete, replace), ignoring case and `-` against `_`.
 fn distance(a: &str, b: &str) -> usize {
-    let fold = |s: &str| s.to_lowercase().replace('-', "_").chars().collect::<Vec<_>>();
+    let fold = |s: &str| {
+        s.to_lowercase()
+            .replace('-', "_")
+            .chars()
+            .collect::<Vec<_>>()
+    };
     let (a, b) = (fold(a), fold(b));
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
@@ -38,7 +43,10 @@ mod tests {
     fn suggests() {
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(closest("pakages", ["packages", "files"]), Some("packages"));
-        assert_eq!(closest("remove-paths", ["remove_paths"]), Some("remove_paths"));
+        assert_eq!(
+            closest("remove-paths", ["remove_paths"]),
+            Some("remove_paths")
+        );
         assert_eq!(closest("zebra", ["packages", "files"]), None);
     }
 }

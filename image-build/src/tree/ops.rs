@@ -127,7 +127,11 @@ impl Tree {
     /// Paths that match a pattern ([`matches()`]).
     pub fn find(&self, pattern: &str) -> Vec<String> {
         // Only paths that share the pattern's fixed start can match.
-        let fixed = pattern.split(['*', '?']).next().unwrap_or_default().to_owned();
+        let fixed = pattern
+            .split(['*', '?'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         self.nodes
             .range(fixed.clone()..)
             .take_while(|(p, _)| p.starts_with(&fixed))
@@ -328,9 +332,17 @@ mod tests {
         assert!(t.contains("usr/share/etc/d/b") && !t.contains("etc") && t.contains("etcx"));
         assert!(t.rename("usr", "usr/x").is_err());
         assert_eq!(t.remove_matching(["usr/share/**/b"], []), 1);
-        let mut t = tree(&["usr/doc/a/copyright", "usr/doc/a/x", "usr/doc/b/y", "usr/doc2"]);
+        let mut t = tree(&[
+            "usr/doc/a/copyright",
+            "usr/doc/a/x",
+            "usr/doc/b/y",
+            "usr/doc2",
+        ]);
         assert_eq!(t.remove_matching(["usr/doc"], ["usr/doc/*/copyright"]), 3);
-        assert_eq!(t.find("usr/**"), ["usr/doc", "usr/doc/a", "usr/doc/a/copyright", "usr/doc2"]);
+        assert_eq!(
+            t.find("usr/**"),
+            ["usr/doc", "usr/doc/a", "usr/doc/a/copyright", "usr/doc2"]
+        );
         assert!(t.remove("usr"));
         assert!(t.is_empty());
     }

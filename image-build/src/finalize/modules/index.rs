@@ -20,7 +20,10 @@ impl Index {
     /// Adds a value. Keys are ASCII; one with other bytes cannot match and is left out.
     pub fn insert(&mut self, key: &str, priority: u32, value: &str) {
         if key.bytes().all(|b| b.is_ascii() && b != 0) {
-            self.keys.entry(key.as_bytes().to_vec()).or_default().push((priority, value.to_owned()));
+            self.keys
+                .entry(key.as_bytes().to_vec())
+                .or_default()
+                .push((priority, value.to_owned()));
         }
     }
 
@@ -29,7 +32,11 @@ impl Index {
         for values in self.keys.values_mut() {
             values.sort_by_key(|(priority, _)| *priority);
         }
-        let sorted: Vec<Key<'_>> = self.keys.iter().map(|(k, v)| (k.as_slice(), v.as_slice())).collect();
+        let sorted: Vec<Key<'_>> = self
+            .keys
+            .iter()
+            .map(|(k, v)| (k.as_slice(), v.as_slice()))
+            .collect();
         let mut out = Vec::new();
         out.extend(MAGIC.to_be_bytes());
         out.extend(VERSION.to_be_bytes());
@@ -49,7 +56,10 @@ type Key<'a> = (&'a [u8], &'a [(u32, String)]);
 fn node(keys: &[Key<'_>], depth: usize, out: &mut Vec<u8>) -> u32 {
     let rest = |k: &Key<'_>| k.0.get(depth..).map(<[u8]>::to_vec).unwrap_or_default();
     // Sorted, so what the first and the last share, all share.
-    let (first, last) = (keys.first().map(rest).unwrap_or_default(), keys.last().map(rest).unwrap_or_default());
+    let (first, last) = (
+        keys.first().map(rest).unwrap_or_default(),
+        keys.last().map(rest).unwrap_or_default(),
+    );
     let shared = first.iter().zip(&last).take_while(|(a, b)| a == b).count();
     let end = depth + shared;
     // A key that ends here sorts before those that go on.
@@ -62,7 +72,10 @@ fn node(keys: &[Key<'_>], depth: usize, out: &mut Vec<u8>) -> u32 {
     while let Some(key) = below.get(at) {
         let run = below.get(at..).unwrap_or_default();
         let len = run.iter().take_while(|k| label(k) == label(key)).count();
-        children.push((label(key), node(run.get(..len).unwrap_or_default(), end + 1, out)));
+        children.push((
+            label(key),
+            node(run.get(..len).unwrap_or_default(), end + 1, out),
+        ));
         at += len;
     }
 
@@ -109,7 +122,9 @@ mod tests {
             let mut at = (offset & 0x0fff_ffff) as usize;
             if offset & HAS_PREFIX != 0 {
                 let end = at + file[at..].iter().position(|b| *b == 0).unwrap();
-                let Some(rest) = key.strip_prefix(&file[at..end]) else { return vec![] };
+                let Some(rest) = key.strip_prefix(&file[at..end]) else {
+                    return vec![];
+                };
                 (key, at) = (rest, end + 1);
             }
             let mut children = None;
@@ -127,13 +142,18 @@ mod tests {
                 return (0..count)
                     .map(|_| {
                         let end = at + 4 + file[at + 4..].iter().position(|b| *b == 0).unwrap();
-                        let value = (word(at), String::from_utf8(file[at + 4..end].to_vec()).unwrap());
+                        let value = (
+                            word(at),
+                            String::from_utf8(file[at + 4..end].to_vec()).unwrap(),
+                        );
                         at = end + 1;
                         value
                     })
                     .collect();
             };
-            let Some((low, high, table)) = children else { return vec![] };
+            let Some((low, high, table)) = children else {
+                return vec![];
+            };
             if *label < low || *label > high {
                 return vec![];
             }

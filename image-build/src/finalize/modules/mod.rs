@@ -16,6 +16,9 @@ use crate::tree::{Content, Kind, Tree};
 
 const STEP: &str = "modules";
 
+/// A module file that was not read yet: path below the version's directory, content.
+type Unread<'a> = BTreeMap<String, (&'a str, &'a Content)>;
+
 /// A module file.
 struct Module {
     /// Path below the version's directory (`kernel/fs/ext4/ext4.ko`).
@@ -26,18 +29,22 @@ struct Module {
 }
 
 pub(super) fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
-    let Some((version, _)) = &context.kernel else { return Ok(()) };
+    let Some((version, _)) = &context.kernel else {
+        return Ok(());
+    };
     let dir = format!("usr/lib/modules/{version}");
-    let all = load(tree, &dir)?;
-    let kept = keep(&all, &context.recipe.modules);
-    for (name, module) in &all {
-        if !kept.contains(name.as_str()) {
-            tree.remove(&format!("{dir}/{}", module.path));
-        }
+    let files = find(tree, &dir);
+    let kept = load(&files, &order(tree, &dir)?, &context.recipe.modules)?;
+    let dropped: Vec<String> = files
+        .iter()
+        .filter(|(n, _)| !kept.contains_key(*n))
+        .map(|(_, (p, _))| format!("{dir}/{p}"))
+        .collect();
+    for path in dropped {
+        tree.remove(&path);
     }
     remove_empty(tree, &format!("{dir}/kernel"));
-    let modules: BTreeMap<&str, &Module> =
-        all.iter().filter(|(n, _)| kept.contains(n.as_str())).map(|(n, m)| (n.as_str(), m)).collect();
+    let modules: BTreeMap<&str, &Module> = kept.iter().map(|(n, m)| (n.as_str(), m)).collect();
 
     let mut put = |name: &str, bytes: Vec<u8>| {
         let mut node = made(STEP, "", 0o644);
@@ -52,8 +59,13 @@ pub(super) fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     put("modules.symbols.bin", Index::default().encode())?;
     put("modules.softdep", softdeps(&modules).into_bytes())?;
     put("modules.devname", devnames(&modules).into_bytes())?;
-    let builtin = tree.text(&format!("{dir}/modules.builtin"))?.unwrap_or_default();
-    let info = tree.content(&format!("{dir}/modules.builtin.modinfo")).map(Content::read).transpose()?;
+    let builtin = tree
+        .text(&format!("{dir}/modules.builtin"))?
+        .unwrap_or_default();
+    let info = tree
+        .content(&format!("{dir}/modules.builtin.modinfo"))
+        .map(Content::read)
+        .transpose()?;
     let (builtin, builtin_alias) = builtins(&builtin, info.as_deref().unwrap_or_default());
     let mut put = |name: &str, index: Index| {
         let mut node = made(STEP, "", 0o644);
@@ -64,34 +76,86 @@ pub(super) fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     put("modules.builtin.alias.bin", builtin_alias)
 }
 
-/// All modules by name.
-fn load(tree: &Tree, dir: &str) -> Result<BTreeMap<String, Module>> {
-    let order: BTreeMap<String, u32> = tree
+/// Place of each module in the kernel's own order.
+fn order(tree: &Tree, dir: &str) -> Result<BTreeMap<String, u32>> {
+    let text = tree
         .text(&format!("{dir}/modules.order"))?
-        .unwrap_or_default()
+        .unwrap_or_default();
+    Ok(text
         .lines()
         .zip(0..)
         .map(|(line, i)| (name_of(line), i))
-        .collect();
-    let files: Vec<(&str, &Content)> = tree
+        .collect())
+}
+
+/// All module files by module name.
+fn find<'a>(tree: &'a Tree, dir: &str) -> Unread<'a> {
+    let start = dir.len() + 1;
+    let files = tree
         .below(&format!("{dir}/kernel"))
         .filter_map(|(path, node)| match &node.kind {
-            Kind::File(content) if path.ends_with(".ko") => Some((path, content)),
+            Kind::File(content) if path.ends_with(".ko") => {
+                Some((name_of(path), (path.get(start..).unwrap_or(path), content)))
+            }
             _ => None,
-        })
+        });
+    files.collect()
+}
+
+/// Reads the modules that the recipe lists, then those they need, and so on.
+fn load(
+    files: &Unread<'_>,
+    order: &BTreeMap<String, u32>,
+    listed: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Module>> {
+    let mut loaded: BTreeMap<String, Module> = BTreeMap::new();
+    let mut wanted: BTreeSet<&str> = files
+        .iter()
+        .filter(|(_, (path, _))| is_listed(path, listed))
+        .map(|(n, _)| n.as_str())
         .collect();
-    let modules: Vec<(String, Module)> = files
-        .into_par_iter()
-        .map(|(path, content)| {
-            let info = modinfo::read(&content.read()?)
-                .ok_or_else(|| Error::input(format!("/{path} is not a kernel module")))?;
-            let name = name_of(path);
-            let order = order.get(&name).copied().unwrap_or(u32::MAX);
-            let path = path.get(dir.len() + 1..).unwrap_or(path).to_owned();
-            Ok((name, Module { path, info, order }))
-        })
-        .collect::<Result<_>>()?;
-    Ok(modules.into_iter().collect())
+    while !wanted.is_empty() {
+        let round: Vec<(String, Module)> = wanted
+            .par_iter()
+            .filter_map(|name| files.get_key_value(*name))
+            .map(|(name, (path, content))| {
+                let info = modinfo::read(&content.read()?)
+                    .ok_or_else(|| Error::input(format!("{path} is not a kernel module")))?;
+                let order = order.get(name).copied().unwrap_or(u32::MAX);
+                Ok((
+                    name.clone(),
+                    Module {
+                        path: (*path).to_owned(),
+                        info,
+                        order,
+                    },
+                ))
+            })
+            .collect::<Result<_>>()?;
+        loaded.extend(round);
+        let needed = loaded
+            .values()
+            .flat_map(|m| &m.info.depends)
+            .map(|d| d.replace('-', "_"));
+        wanted = needed
+            .filter(|d| !loaded.contains_key(d))
+            .filter_map(|d| files.get_key_value(&d).map(|(n, _)| n.as_str()))
+            .collect();
+    }
+    Ok(loaded)
+}
+
+/// True if the recipe lists the module itself or a folder above it.
+fn is_listed(path: &str, listed: &BTreeSet<String>) -> bool {
+    let path = path.trim_start_matches("kernel/").trim_end_matches(".ko");
+    let mut at = Some(path);
+    while let Some(p) = at {
+        if listed.contains(p) {
+            return true;
+        }
+        at = crate::tree::parent(p);
+    }
+    listed.contains("**")
 }
 
 /// Module name of a path: the kernel treats `-` and `_` alike.
@@ -100,36 +164,12 @@ fn name_of(path: &str) -> String {
     file.split('.').next().unwrap_or(file).replace('-', "_")
 }
 
-/// What the recipe's list keeps, dependencies included.
-fn keep<'a>(all: &'a BTreeMap<String, Module>, listed: &BTreeSet<String>) -> BTreeSet<&'a str> {
-    let wanted = |module: &Module| {
-        let path = module.path.trim_start_matches("kernel/").trim_end_matches(".ko");
-        // The path itself or any folder above it.
-        let mut at = Some(path);
-        while let Some(p) = at {
-            if listed.contains(p) {
-                return true;
-            }
-            at = crate::tree::parent(p);
-        }
-        listed.contains("**")
-    };
-    let mut todo: Vec<&str> = all.iter().filter(|(_, m)| wanted(m)).map(|(n, _)| n.as_str()).collect();
-    let mut kept = BTreeSet::new();
-    while let Some(name) = todo.pop() {
-        if let Some((name, module)) = all.get_key_value(name)
-            && kept.insert(name.as_str())
-        {
-            let more = module.info.depends.iter().filter_map(|d| all.get_key_value(&d.replace('-', "_")));
-            todo.extend(more.map(|(n, _)| n.as_str()));
-        }
-    }
-    kept
-}
-
 fn remove_empty(tree: &mut Tree, dir: &str) {
-    let mut dirs: Vec<String> =
-        tree.below(dir).filter(|(_, n)| matches!(n.kind, Kind::Dir)).map(|(p, _)| p.to_owned()).collect();
+    let mut dirs: Vec<String> = tree
+        .below(dir)
+        .filter(|(_, n)| matches!(n.kind, Kind::Dir))
+        .map(|(p, _)| p.to_owned())
+        .collect();
     // Children sort after their parents.
     while let Some(dir) = dirs.pop() {
         if tree.below(&dir).next().is_none() {
@@ -146,7 +186,11 @@ fn dependencies(modules: &BTreeMap<&str, &Module>) -> (String, Index) {
         visit(name, modules, &mut BTreeSet::new(), &mut needed);
         needed.pop();
         let paths: Vec<&str> = needed.iter().rev().map(|m| m.path.as_str()).collect();
-        let line = if paths.is_empty() { format!("{}:", module.path) } else { format!("{}: {}", module.path, paths.join(" ")) };
+        let line = if paths.is_empty() {
+            format!("{}:", module.path)
+        } else {
+            format!("{}: {}", module.path, paths.join(" "))
+        };
         text.push_str(&line);
         text.push('\n');
         index.insert(name, module.order, &line);
@@ -161,7 +205,9 @@ fn visit<'a>(
     seen: &mut BTreeSet<String>,
     out: &mut Vec<&'a Module>,
 ) {
-    let Some(module) = modules.get(name) else { return };
+    let Some(module) = modules.get(name) else {
+        return;
+    };
     if !seen.insert(name.to_owned()) {
         return;
     }
@@ -199,7 +245,12 @@ fn normal(alias: &str) -> String {
 }
 
 fn softdeps(modules: &BTreeMap<&str, &Module>) -> String {
-    let lines = modules.iter().flat_map(|(n, m)| m.info.softdeps.iter().map(move |s| format!("softdep {n} {s}\n")));
+    let lines = modules.iter().flat_map(|(n, m)| {
+        m.info
+            .softdeps
+            .iter()
+            .map(move |s| format!("softdep {n} {s}\n"))
+    });
     lines.collect()
 }
 
@@ -215,7 +266,11 @@ fn devnames(modules: &BTreeMap<&str, &Module>) -> String {
                 None => ('b', a.strip_prefix("block-major-")?),
             };
             let (major, minor) = rest.split_once('-')?;
-            Some(format!("{kind}{}:{}", major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+            Some(format!(
+                "{kind}{}:{}",
+                major.parse::<u32>().ok()?,
+                minor.parse::<u32>().ok()?
+            ))
         });
         if let (Some(node), Some(device)) = (node, device) {
             text.push_str(&format!("{name} {node} {device}\n"));
@@ -242,40 +297,65 @@ fn builtins(list: &str, modinfo: &[u8]) -> (Index, Index) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Node;
 
-    fn module(path: &str, depends: &[&str], aliases: &[&str]) -> (String, Module) {
-        let info = ModInfo {
-            depends: depends.iter().map(|d| (*d).to_owned()).collect(),
-            aliases: aliases.iter().map(|d| (*d).to_owned()).collect(),
-            softdeps: vec![],
-        };
-        (name_of(path), Module { path: format!("kernel/{path}"), info, order: 0 })
+    fn tree(modules: &[(&str, &str)]) -> Tree {
+        let mut tree = Tree::new();
+        for (path, info) in modules {
+            let info: String = info.split_whitespace().map(|f| format!("{f}\0")).collect();
+            tree.insert(
+                &format!("m/kernel/{path}"),
+                Node::file(modinfo::test::elf(info.as_bytes()), 0o644, "t"),
+            )
+            .unwrap();
+        }
+        tree
+    }
+
+    fn loaded(modules: &[(&str, &str)], listed: &[&str]) -> BTreeMap<String, Module> {
+        let listed = listed.iter().map(|l| (*l).to_owned()).collect();
+        load(&find(&tree(modules), "m"), &BTreeMap::new(), &listed).unwrap()
     }
 
     #[test]
     fn keeps_what_is_listed_and_needed() {
-        let all: BTreeMap<_, _> = [
-            module("drivers/net/virtio_net.ko", &["net_failover"], &[]),
-            module("drivers/net/net_failover.ko", &["failover"], &[]),
-            module("net/core/failover.ko", &[], &[]),
-            module("sound/snd-pcm.ko", &[], &[]),
-            module("fs/fuse/fuse.ko", &[], &["devname:fuse", "char-major-10-229"]),
-        ]
-        .into();
-        let listed = ["drivers/net/virtio_net", "fs"].map(str::to_owned).into();
-        let kept = keep(&all, &listed);
-        assert_eq!(kept.into_iter().collect::<Vec<_>>(), ["failover", "fuse", "net_failover", "virtio_net"]);
-        let refs: BTreeMap<&str, &Module> = all.iter().map(|(n, m)| (n.as_str(), m)).collect();
-        let (dep, _) = dependencies(&refs);
-        assert!(dep.contains("kernel/drivers/net/virtio_net.ko: kernel/drivers/net/net_failover.ko kernel/net/core/failover.ko\n"), "{dep}");
-        assert!(devnames(&refs).ends_with("fuse fuse c10:229\n"));
+        let kept = loaded(
+            &[
+                ("drivers/net/virtio_net.ko", "depends=net-failover"),
+                ("drivers/net/net_failover.ko", "depends=failover"),
+                ("net/core/failover.ko", ""),
+                ("sound/snd-pcm.ko", ""),
+                (
+                    "fs/fuse/fuse.ko",
+                    "alias=devname:fuse alias=char-major-10-229",
+                ),
+            ],
+            &["drivers/net/virtio_net", "fs"],
+        );
+        let modules: BTreeMap<&str, &Module> = kept.iter().map(|(n, m)| (n.as_str(), m)).collect();
+        assert_eq!(
+            modules.keys().copied().collect::<Vec<_>>(),
+            ["failover", "fuse", "net_failover", "virtio_net"]
+        );
+        let (dep, _) = dependencies(&modules);
+        assert!(
+            dep.contains(
+                "kernel/drivers/net/virtio_net.ko: kernel/drivers/net/net_failover.ko kernel/net/core/failover.ko\n"
+            ),
+            "{dep}"
+        );
+        assert!(devnames(&modules).ends_with("fuse fuse c10:229\n"));
         assert_eq!(normal("a-b[0-9]c-d"), "a_b[0-9]c_d");
     }
 
     #[test]
     fn circles_end() {
-        let all: BTreeMap<_, _> = [module("a.ko", &["b"], &[]), module("b.ko", &["a"], &[])].into();
-        let refs: BTreeMap<&str, &Module> = all.iter().map(|(n, m)| (n.as_str(), m)).collect();
-        assert!(dependencies(&refs).0.starts_with("kernel/a.ko: kernel/b.ko\n"));
+        let all = loaded(&[("a.ko", "depends=b"), ("b.ko", "depends=a")], &["**"]);
+        let modules: BTreeMap<&str, &Module> = all.iter().map(|(n, m)| (n.as_str(), m)).collect();
+        assert!(
+            dependencies(&modules)
+                .0
+                .starts_with("kernel/a.ko: kernel/b.ko\n")
+        );
     }
 }

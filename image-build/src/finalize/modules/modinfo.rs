@@ -21,9 +21,20 @@ pub fn read(elf: &[u8]) -> Option<ModInfo> {
 fn parse(section: &[u8]) -> ModInfo {
     let mut out = ModInfo::default();
     for field in section.split(|b| *b == 0) {
-        let Some((key, value)) = std::str::from_utf8(field).ok().and_then(|f| f.split_once('=')) else { continue };
+        let Some((key, value)) = std::str::from_utf8(field)
+            .ok()
+            .and_then(|f| f.split_once('='))
+        else {
+            continue;
+        };
         match key {
-            "depends" => out.depends = value.split(',').filter(|d| !d.is_empty()).map(str::to_owned).collect(),
+            "depends" => {
+                out.depends = value
+                    .split(',')
+                    .filter(|d| !d.is_empty())
+                    .map(str::to_owned)
+                    .collect()
+            }
             "alias" => out.aliases.push(value.to_owned()),
             "softdep" => out.softdeps.push(value.to_owned()),
             _ => {}
@@ -40,14 +51,24 @@ fn section<'a>(elf: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     }
     let word = |at: usize, len: usize| -> Option<u64> {
         let mut bytes = [0; 8];
-        bytes.get_mut(..len)?.copy_from_slice(elf.get(at..at.checked_add(len)?)?);
+        bytes
+            .get_mut(..len)?
+            .copy_from_slice(elf.get(at..at.checked_add(len)?)?);
         Some(u64::from_le_bytes(bytes))
     };
     let at = |v: u64| usize::try_from(v).ok();
-    let (table, size, count, names) = (at(word(0x28, 8)?)?, at(word(0x3a, 2)?)?, at(word(0x3c, 2)?)?, at(word(0x3e, 2)?)?);
+    let (table, size, count, names) = (
+        at(word(0x28, 8)?)?,
+        at(word(0x3a, 2)?)?,
+        at(word(0x3c, 2)?)?,
+        at(word(0x3e, 2)?)?,
+    );
     let header = |i: usize| table.checked_add(i.checked_mul(size)?);
     let body = |h: usize| -> Option<&'a [u8]> {
-        let (offset, len) = (at(word(h.checked_add(0x18)?, 8)?)?, at(word(h.checked_add(0x20)?, 8)?)?);
+        let (offset, len) = (
+            at(word(h.checked_add(0x18)?, 8)?)?,
+            at(word(h.checked_add(0x20)?, 8)?)?,
+        );
         elf.get(offset..offset.checked_add(len)?)
     };
     let strings = body(header(names)?)?;
@@ -59,10 +80,7 @@ fn section<'a>(elf: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
+pub(super) mod test {
     /// A minimal ELF file with a `.modinfo` section.
     pub fn elf(info: &[u8]) -> Vec<u8> {
         let names = b"\0.modinfo\0.shstrtab\0";
@@ -74,7 +92,11 @@ mod tests {
         out[0x3a..0x40].copy_from_slice(&[64, 0, 3, 0, 2, 0]);
         out.extend_from_slice(info);
         out.extend_from_slice(names);
-        for (name, at, len) in [(0_u32, 0, 0), (1, info_at, info.len()), (10, names_at, names.len())] {
+        for (name, at, len) in [
+            (0_u32, 0, 0),
+            (1, info_at, info.len()),
+            (10, names_at, names.len()),
+        ] {
             let mut h = [0; 64];
             h[..4].copy_from_slice(&name.to_le_bytes());
             h[0x18..0x20].copy_from_slice(&(at as u64).to_le_bytes());
@@ -83,10 +105,20 @@ mod tests {
         }
         out
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::test::elf;
+    use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn reads_modinfo() {
-        let info = read(&elf(b"license=GPL\0alias=pci:v*\0alias=b\0depends=x,y\0softdep=pre: z\0")).unwrap();
+        let info = read(&elf(
+            b"license=GPL\0alias=pci:v*\0alias=b\0depends=x,y\0softdep=pre: z\0",
+        ))
+        .unwrap();
         assert_eq!(info.depends, ["x", "y"]);
         assert_eq!(info.aliases, ["pci:v*", "b"]);
         assert_eq!(info.softdeps, ["pre: z"]);

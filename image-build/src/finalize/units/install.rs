@@ -102,7 +102,10 @@ mod tests {
         assert!(i.alias.is_empty() && i.also.is_empty());
         i.read("[Install]\nWantedBy=\nWantedBy=z");
         assert_eq!(i.wanted_by, ["z"]);
-        assert_eq!(expand("sys-%i.device %% %n %p", "a@b.service"), "sys-b.device % a@b.service a");
+        assert_eq!(
+            expand("sys-%i.device %% %n %p", "a@b.service"),
+            "sys-b.device % a@b.service a"
+        );
     }
 
     proptest! {

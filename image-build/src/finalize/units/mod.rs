@@ -31,20 +31,29 @@ pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
         if let Decision::Enable(instances) = presets.decide(&name) {
             if name.contains("@.") && !instances.is_empty() {
                 for instance in instances {
-                    enable(tree, &name.replacen("@.", &format!("@{instance}."), 1), &mut enabled)?;
+                    enable(
+                        tree,
+                        &name.replacen("@.", &format!("@{instance}."), 1),
+                        &presets,
+                        &mut enabled,
+                    )?;
                 }
             } else {
-                enable(tree, &name, &mut enabled)?;
+                enable(tree, &name, &presets, &mut enabled)?;
             }
         }
     }
     for unit in &context.recipe.enable {
         if !enabled.contains(unit) {
             let error = if file_of(tree, unit).is_some() {
-                Error::input(format!("unit {unit} cannot be enabled: it has no [Install] section, or a preset forbids it"))
+                Error::input(format!(
+                    "unit {unit} cannot be enabled: it has no [Install] section, or a preset forbids it"
+                ))
             } else {
                 let known: Vec<String> = tree.children(UNITS).map(|(n, _)| n.to_owned()).collect();
-                let error = Error::input(format!("unit {unit} cannot be enabled: no package ships it"));
+                let error = Error::input(format!(
+                    "unit {unit} cannot be enabled: no package ships it"
+                ));
                 match closest(unit, known.iter().map(String::as_str)) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
                     None => error.hint("add its package to `packages`"),
@@ -82,9 +91,18 @@ fn write_presets(tree: &mut Tree, context: &Context<'_>) -> Result<()> {
     for (template, names) in instances {
         text.push_str(&format!("enable {template} {}\n", names.join(" ")));
     }
-    tree.insert(&format!("{PRESETS}/20-holdfast-recipe.preset"), made(STEP, text, 0o644))?;
+    for unit in &context.recipe.disable {
+        text.push_str(&format!("disable {unit}\n"));
+    }
+    tree.insert(
+        &format!("{PRESETS}/05-holdfast-recipe.preset"),
+        made(STEP, text, 0o644),
+    )?;
     let rest = "# Everything else stays off until someone asks for it.\ndisable *\n";
-    tree.insert(&format!("{PRESETS}/99-holdfast.preset"), made(STEP, rest, 0o644))
+    tree.insert(
+        &format!("{PRESETS}/99-holdfast.preset"),
+        made(STEP, rest, 0o644),
+    )
 }
 
 /// All preset files in systemd's order: by name, /etc before /usr for equal names.
@@ -92,7 +110,10 @@ fn read_presets(tree: &Tree) -> Result<Presets> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for dir in [PRESETS, "etc/systemd/system-preset"] {
         for (name, _) in tree.children(dir).filter(|(n, _)| n.ends_with(".preset")) {
-            files.insert(name.to_owned(), tree.text(&format!("{dir}/{name}"))?.unwrap_or_default());
+            files.insert(
+                name.to_owned(),
+                tree.text(&format!("{dir}/{name}"))?.unwrap_or_default(),
+            );
         }
     }
     Ok(Presets::parse(files.values().map(String::as_str)))
@@ -115,11 +136,18 @@ fn file_of(tree: &Tree, unit: &str) -> Option<String> {
 }
 
 /// Makes the links of a unit's [Install] section, and of the units it brings along.
-fn enable(tree: &mut Tree, unit: &str, done: &mut BTreeSet<String>) -> Result<()> {
+fn enable(
+    tree: &mut Tree,
+    unit: &str,
+    presets: &Presets,
+    done: &mut BTreeSet<String>,
+) -> Result<()> {
     if done.contains(unit) {
         return Ok(());
     }
-    let Some(path) = file_of(tree, unit) else { return Ok(()) };
+    let Some(path) = file_of(tree, unit) else {
+        return Ok(());
+    };
     let file = path.rsplit('/').next().unwrap_or(&path).to_owned();
     let install = read_install(tree, &path, &file)?;
     let unit = match (&install.default_instance, unit.contains("@.")) {
@@ -130,9 +158,11 @@ fn enable(tree: &mut Tree, unit: &str, done: &mut BTreeSet<String>) -> Result<()
         return Ok(());
     }
     let target = format!("/{path}");
-    for (dir, units) in
-        [("wants", &install.wanted_by), ("requires", &install.required_by), ("upholds", &install.upheld_by)]
-    {
+    for (dir, units) in [
+        ("wants", &install.wanted_by),
+        ("requires", &install.required_by),
+        ("upholds", &install.upheld_by),
+    ] {
         for by in units {
             let by = install::expand(by, &unit);
             tree.insert(&format!("{ENABLED}/{by}.{dir}/{unit}"), link(STEP, &target))?;
@@ -145,7 +175,10 @@ fn enable(tree: &mut Tree, unit: &str, done: &mut BTreeSet<String>) -> Result<()
         }
     }
     for also in &install.also {
-        enable(tree, &install::expand(also, &unit), done)?;
+        let also = install::expand(also, &unit);
+        if !presets.forbids(&also) {
+            enable(tree, &also, presets, done)?;
+        }
     }
     Ok(())
 }
@@ -172,15 +205,25 @@ mod tests {
     fn enables_with_links() {
         let mut tree = Tree::new();
         let mut unit = |name: &str, text: &str| {
-            tree.insert(&format!("{UNITS}/{name}"), Node::file(text.as_bytes(), 0o644, "p")).unwrap();
+            tree.insert(
+                &format!("{UNITS}/{name}"),
+                Node::file(text.as_bytes(), 0o644, "p"),
+            )
+            .unwrap();
         };
-        unit("a.service", "[Install]\nWantedBy=multi-user.target\nAlias=b.service\nAlso=a.socket\n");
+        unit(
+            "a.service",
+            "[Install]\nWantedBy=multi-user.target\nAlias=b.service\nAlso=a.socket\n",
+        );
         unit("a.socket", "[Install]\nRequiredBy=sockets.target\n");
-        unit("getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n");
+        unit(
+            "getty@.service",
+            "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n",
+        );
         unit("static.service", "[Unit]\nDescription=x\n");
         let mut done = BTreeSet::new();
         for name in ["a.service", "getty@tty1.service", "static.service"] {
-            enable(&mut tree, name, &mut done).unwrap();
+            enable(&mut tree, name, &Presets::default(), &mut done).unwrap();
         }
         let links: Vec<String> = tree
             .below("etc")
@@ -198,6 +241,9 @@ mod tests {
                 "etc/systemd/system/sockets.target.requires/a.socket /usr/lib/systemd/system/a.socket",
             ]
         );
-        assert_eq!(done.into_iter().collect::<Vec<_>>(), ["a.service", "a.socket", "getty@tty1.service"]);
+        assert_eq!(
+            done.into_iter().collect::<Vec<_>>(),
+            ["a.service", "a.socket", "getty@tty1.service"]
+        );
     }
 }

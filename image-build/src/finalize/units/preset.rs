@@ -29,7 +29,10 @@ impl Presets {
                 _ => continue,
             };
             if let Some(pattern) = words.next() {
-                rules.push((pattern.to_owned(), decision(words.map(str::to_owned).collect())));
+                rules.push((
+                    pattern.to_owned(),
+                    decision(words.map(str::to_owned).collect()),
+                ));
             }
         }
         Presets { rules }
@@ -38,8 +41,20 @@ impl Presets {
     /// The decision for a unit file. Without any rule systemd would enable it; here
     /// the last rule is ours and matches everything.
     pub fn decide(&self, unit: &str) -> Decision {
-        let rule = self.rules.iter().find(|(pattern, _)| matches(pattern, unit));
+        let rule = self
+            .rules
+            .iter()
+            .find(|(pattern, _)| matches(pattern, unit));
         rule.map_or(Decision::Disable, |(_, decision)| decision.clone())
+    }
+
+    /// True if a rule forbids this unit by name, not merely as one of all.
+    pub fn forbids(&self, unit: &str) -> bool {
+        let rule = self
+            .rules
+            .iter()
+            .find(|(pattern, _)| matches(pattern, unit));
+        rule.is_some_and(|(pattern, decision)| pattern != "*" && *decision == Decision::Disable)
     }
 }
 
@@ -49,9 +64,19 @@ mod tests {
 
     #[test]
     fn first_rule_wins() {
-        let p = Presets::parse(["# x\nenable a.service\nenable g@.service tty1 tty2\n", "disable *\nenable b.service"].into_iter());
+        let p = Presets::parse(
+            [
+                "# x\nenable a.service\nenable g@.service tty1 tty2\n",
+                "disable c.*\ndisable *\nenable b.service",
+            ]
+            .into_iter(),
+        );
         assert_eq!(p.decide("a.service"), Decision::Enable(vec![]));
-        assert_eq!(p.decide("g@.service"), Decision::Enable(vec!["tty1".into(), "tty2".into()]));
+        assert_eq!(
+            p.decide("g@.service"),
+            Decision::Enable(vec!["tty1".into(), "tty2".into()])
+        );
         assert_eq!(p.decide("b.service"), Decision::Disable);
+        assert!(p.forbids("c.socket") && !p.forbids("b.service") && !p.forbids("a.service"));
     }
 }
