@@ -3,13 +3,14 @@
 //! In threads, because the kernel makes the loader of a disk driver wait until the driver has looked at its ports.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::kmod::{ModuleInitFlags, finit_module, init_module};
 
 use super::log;
 use crate::cmdline::Cmdline;
@@ -38,6 +39,8 @@ struct Shared {
     index: Index,
     cmdline: Cmdline,
     blacklist: HashSet<String>,
+    /// Log every module (`rd.debug`).
+    verbose: bool,
     work: Mutex<Work>,
     changed: Condvar,
 }
@@ -76,8 +79,16 @@ impl Shared {
                 }
                 work.states.insert(module.into(), State::Loading);
                 drop(work);
-                if let Err(error) = load(module, &self.cmdline) {
-                    log::warning(&format!("module {module}: {error}"));
+                let began = Instant::now();
+                match load(module, &self.cmdline) {
+                    Ok(()) if self.verbose => {
+                        log::info(&format!(
+                            "module {module} {} ms",
+                            began.elapsed().as_millis()
+                        ));
+                    }
+                    Ok(()) => {}
+                    Err(error) => log::warning(&format!("module {module}: {error}")),
                 }
                 work = self.lock();
                 work.states.insert(module.into(), State::Done);
@@ -97,7 +108,22 @@ fn load(module: &str, cmdline: &Cmdline) -> Result<(), String> {
     match finit_module(&file, &parameters, ModuleInitFlags::empty()) {
         // No such device is how a driver says that its hardware is not here.
         Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => Ok(()),
+        Err(Errno::EKEYREJECTED | Errno::EPERM) => load_signed(&path, &parameters),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Loads a module together with the signature beside it, for a kernel that wants one.
+fn load_signed(path: &str, parameters: &CStr) -> Result<(), String> {
+    let signature = format!("{path}.sig");
+    let mut image = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    let signature = fs::read(&signature).map_err(|error| {
+        format!("the kernel wants signed modules, and {signature} cannot be read: {error}")
+    })?;
+    image.extend_from_slice(&signature);
+    match init_module(&image, parameters) {
+        Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => Ok(()),
+        Err(error) => Err(format!("signed: {error}")),
     }
 }
 
@@ -125,10 +151,12 @@ impl Loader {
     /// Starts the threads.
     pub fn start(index: Index, cmdline: Cmdline) -> Self {
         let blacklist = cmdline.blacklist().collect();
+        let verbose = cmdline.has("rd.debug");
         let shared = Arc::new(Shared {
             index,
             cmdline,
             blacklist,
+            verbose,
             work: Mutex::default(),
             changed: Condvar::new(),
         });

@@ -5,8 +5,6 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::SignalFd;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
 
 use super::arguments::Options;
 use crate::sys;
@@ -65,7 +63,7 @@ fn supervise(options: &Options) -> Result<u8, String> {
     sys::set_up_child(&mut command, before);
     let child = match command.spawn() {
         // Reaped below with all others.
-        Ok(child) => Pid::from_raw(child.id().cast_signed()),
+        Ok(child) => child.id().cast_signed(),
         Err(error) => {
             eprintln!("init: running {name}: {error}");
             return Ok(match error.raw_os_error() {
@@ -82,11 +80,7 @@ fn supervise(options: &Options) -> Result<u8, String> {
     };
     say(2, &format!("{name} runs as process {child}"));
 
-    let target = if options.group {
-        -child.as_raw()
-    } else {
-        child.as_raw()
-    };
+    let target = if options.group { -child } else { child };
     loop {
         let signal = match signals.read_signal() {
             Ok(Some(info)) => info.ssi_signo.cast_signed(),
@@ -113,26 +107,16 @@ fn supervise(options: &Options) -> Result<u8, String> {
 }
 
 /// Reaps all that have ended; the exit code of `child` if it is among them.
-fn reap(child: Pid, options: &Options) -> Result<Option<u8>, String> {
+fn reap(child: i32, options: &Options) -> Result<Option<u8>, String> {
     let mut code = None;
-    loop {
-        let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(code),
-            Ok(status) => status,
-            Err(Errno::EINTR) => continue,
-            Err(error) => return Err(format!("waiting for processes: {error}")),
-        };
-        let ended = match status {
-            WaitStatus::Exited(pid, code) => Some((pid, code as u8)),
-            WaitStatus::Signaled(pid, signal, _) => Some((pid, 128 + signal as u8)),
-            _ => None,
-        };
-        if let Some((pid, ended_with)) = ended {
-            if pid == child {
-                code = Some(ended_with);
-            } else if options.warn_on_reap {
-                eprintln!("init: reaped process {pid}");
-            }
+    while let Some(ended) =
+        sys::reap_one().map_err(|error| format!("waiting for processes: {error}"))?
+    {
+        if ended.pid == child {
+            code = Some(ended.code);
+        } else if options.warn_on_reap {
+            eprintln!("init: reaped process {}", ended.pid);
         }
     }
+    Ok(code)
 }

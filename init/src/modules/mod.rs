@@ -1,6 +1,7 @@
 //! The kernel modules of the initramfs and the index that says which one a device needs.
 //!
-//! The index is `/modules/index`; the modules are `/modules/NAME.ko`, not compressed. Names are normalised: `_` for `-`.
+//! The index is `/modules/index`; the modules are `/modules/NAME.ko`, not compressed, and without their signature, which
+//! may be in `/modules/NAME.ko.sig` (see [`split_signature`]). Names are normalised: `_` for `-`.
 //! `image-build` makes the index from depmod's files with [`Index::from_depmod`].
 //!
 //! Text, one item a line, fields separated by one space:
@@ -13,11 +14,14 @@
 
 mod glob;
 mod index;
+mod signature;
 
 pub use glob::matches;
 pub use index::{DIRECTORY, Error, INDEX, Index, Module, normalise};
+pub use signature::split_signature;
 
-/// Modules that no modalias asks for: loaded on every boot if the initramfs has them.
+/// Modules that no device asks for and every boot needs, the first two before anything can be mounted.
 ///
-/// `sd_mod` and `sr_mod` are here too, so that disks need no second round trip after their controller.
-pub const ALWAYS: &[&str] = &["dm_verity", "erofs", "ext4", "overlay", "sd_mod", "sr_mod"];
+/// Disk drivers of SCSI kind (`sd_mod`) come with the events of the disks: loading them always costs every virtio machine
+/// the whole SCSI layer.
+pub const ALWAYS: &[&str] = &["dm_verity", "erofs", "ext4", "overlay"];

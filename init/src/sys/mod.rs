@@ -100,6 +100,39 @@ pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
     Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// A child process that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Its process id.
+    pub pid: i32,
+    /// Its exit code, or 128 + the number of the signal that ended it (real-time signals included).
+    pub code: u8,
+}
+
+/// Reaps one child that has ended; none if none has, or if there are no children.
+pub fn reap_one() -> nix::Result<Option<Ended>> {
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid writes one integer, which lives until the call returns.
+        match Errno::result(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }) {
+            Ok(0) | Err(Errno::ECHILD) => return Ok(None),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+            Ok(pid) => {
+                let code = if libc::WIFSIGNALED(status) {
+                    128 + libc::WTERMSIG(status)
+                } else {
+                    libc::WEXITSTATUS(status)
+                };
+                return Ok(Some(Ended {
+                    pid,
+                    code: code as u8,
+                }));
+            }
+        }
+    }
+}
+
 /// Stops SIGTTIN and SIGTTOU from stopping this process; `set_up_child` undoes it in the child.
 pub fn ignore_terminal_stops() -> nix::Result<()> {
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
