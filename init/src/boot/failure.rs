@@ -1,6 +1,6 @@
 use std::fmt::Display;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use nix::sys::reboot::{RebootMode, reboot};
 
@@ -9,6 +9,9 @@ use crate::cmdline::Cmdline;
 
 /// Seconds between the message and the reboot when `panic=` does not say.
 const DEFAULT_DELAY: u64 = 10;
+
+/// How long the disk may take to record the reason.
+const DISK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why this boot cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,30 +55,43 @@ pub fn give_up(failure: &Failure, cmdline: &Cmdline) -> ! {
     };
     log::critical(&format!("boot failed: {}", failure.cause));
     log::critical(&format!("remedy: {}", failure.remedy));
-    // A failure to record must not hide the failure itself; a poisoned lock is a panic somewhere else.
-    let disk = RECORD_DISK
-        .lock()
-        .map(|disk| disk.clone())
-        .unwrap_or_default();
-    match disk.map(|disk| {
-        record::write(
-            &disk,
-            &format!("{}; remedy: {}", failure.cause, failure.remedy),
-        )
-    }) {
-        Some(Ok(())) => {}
-        Some(Err(error)) => log::critical(&format!(
-            "the reason could not be kept on the disk: {error}"
-        )),
-        None => log::critical("the reason is kept nowhere else: no disk of ours was found"),
-    }
+    let began = Instant::now();
+    keep(format!("{}; remedy: {}", failure.cause, failure.remedy));
     log::critical(&format!("rebooting in {delay} s"));
-    std::thread::sleep(Duration::from_secs(delay));
-    nix::unistd::sync();
+    std::thread::sleep(Duration::from_secs(delay).saturating_sub(began.elapsed()));
     loop {
         let _ = reboot(RebootMode::RB_AUTOBOOT);
         // Only reached when the kernel refuses; PID 1 must not end.
         std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Records the reason and writes out all caches. In a thread with a limit: a disk that hangs must not stop the reboot.
+fn keep(reason: String) {
+    // Whoever holds the lock may be the one that failed.
+    let disk = RECORD_DISK
+        .try_lock()
+        .map(|disk| disk.clone())
+        .unwrap_or_default();
+    let (done, finished) = mpsc::channel();
+    let work = move || {
+        let problem = match disk.map(|disk| record::write(&disk, &reason)) {
+            Some(Ok(())) => None,
+            Some(Err(error)) => Some(format!("the reason could not be kept on the disk: {error}")),
+            None => Some("the reason is kept nowhere else: no disk of ours was found".into()),
+        };
+        nix::unistd::sync();
+        // Nobody listens any more when the limit has passed.
+        let _ = done.send(problem);
+    };
+    let problem = match std::thread::Builder::new().spawn(work) {
+        Ok(_) => finished
+            .recv_timeout(DISK_LIMIT)
+            .unwrap_or_else(|_| Some("the disk does not answer".into())),
+        Err(error) => Some(format!("no thread to record the reason: {error}")),
+    };
+    if let Some(problem) = problem {
+        log::critical(&problem);
     }
 }
 

@@ -32,6 +32,8 @@ struct Work {
     states: HashMap<String, State>,
     /// Requests that a thread has finished with, loaded or not.
     finished: HashSet<String>,
+    /// No new module may be started.
+    stopped: bool,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,7 @@ impl Shared {
                 while work.states.get(module) == Some(&State::Loading) {
                     work = self.wait(work);
                 }
-                if work.states.contains_key(module) {
+                if work.stopped || work.states.contains_key(module) {
                     continue;
                 }
                 work.states.insert(module.into(), State::Loading);
@@ -177,6 +179,13 @@ impl Loader {
             work.queue.push_back(name.into());
             self.shared.changed.notify_all();
         }
+    }
+
+    /// Starts no more modules: what is left is for udev, and the end of this program need not wait for it.
+    pub fn stop(&self) {
+        let mut work = self.shared.lock();
+        work.stopped = true;
+        work.queue.clear();
     }
 
     /// Asks for all modules a device needs.

@@ -9,8 +9,8 @@ static KMSG: OnceLock<File> = OnceLock::new();
 /// Opens the kernel log and lifts its rate limit for user space. Messages before that go to standard error.
 pub fn open() {
     if let Ok(file) = OpenOptions::new().write(true).open("/dev/kmsg") {
-        // Without it the kernel drops all but ten messages in five seconds. Old kernels lack the file.
-        let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on");
+        // Without it the kernel drops all but ten messages in five seconds. It wants the line end.
+        let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
         let _ = KMSG.set(file);
     }
 }

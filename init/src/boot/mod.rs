@@ -92,10 +92,9 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
         Duration::from_secs(timeout),
     )?;
     let disk_time = clock.elapsed();
-    if found.disk.has_record_area()
-        && let Ok(mut known) = RECORD_DISK.lock()
-    {
-        *known = Some(found.disk.path());
+    let record_disk = found.disk.has_record_area().then(|| found.disk.path());
+    if let Ok(mut known) = RECORD_DISK.lock() {
+        known.clone_from(&record_disk);
     }
 
     loader.require(&["dm_verity", "erofs"]);
@@ -117,11 +116,11 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
 
     let _ = fs::write("/proc/sys/kernel/modprobe", "/sbin/modprobe");
     expedite(false);
-    let disk_path = found.disk.has_record_area().then(|| found.disk.path());
     drop(listener);
+    loader.stop();
     switch::root(SYSROOT)?;
     tree::mount_etc()?;
-    if let Some(path) = disk_path {
+    if let Some(path) = record_disk {
         report_last_failure(&path);
     }
     log::info(&format!(

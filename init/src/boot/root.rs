@@ -17,7 +17,7 @@ use super::failure::{Failure, OrFail};
 use super::{loader::Loader, log, mounts};
 use crate::cmdline::Cmdline;
 use crate::fstype::{self, Content};
-use crate::gpt::{ALIGNMENT, Attributes, Guid, Partition, types};
+use crate::gpt::{ALIGNMENT, Attributes, Copy, Guid, Partition, types};
 use crate::sys::ext4_resize;
 
 /// Name of a finished root partition.
@@ -95,6 +95,15 @@ pub fn mount(
             .move_backup(disk.sectors)
             .or_fail(format_args!("growing {}", disk.name), CHECK_DISK)?;
         changed = true;
+    } else if disk.copy == Copy::Backup {
+        // Both copies good again, if the disk lets us; this boot does not depend on it.
+        match disk.write_table() {
+            Ok(()) => log::info(&format!(
+                "{}: partition table repaired from its backup",
+                disk.name
+            )),
+            Err(failure) => log::warning(&failure.cause),
+        }
     }
     let number = match wanted.find(disk)? {
         Some(number) => {

@@ -5,12 +5,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::disk::{self, Disk};
-use super::failure::{Failure, OrFail};
+use super::failure::{Failure, OrFail, RECORD_DISK};
 use super::loader::Loader;
 use super::log;
 use super::uevent::{Listener, Next, Uevent};
 use crate::cmdline::RootHash;
-use crate::gpt::{Copy, Guid};
+use crate::gpt::{Copy, Guid, types};
 use crate::slots::{self, Missing, Slot};
 
 /// When the table is good and the kernel still has no partitions, how long it may take before we add them.
@@ -115,7 +115,21 @@ impl Search<'_> {
         })
     }
 
+    /// The only disk with partitions for /usr: a failure to find the right one can be recorded there.
+    fn recordable(&self) -> Option<String> {
+        let mut ours = self
+            .disks
+            .values()
+            .filter(|disk| disk.table.by_type(types::USR).next().is_some());
+        let disk = ours.next().filter(|disk| disk.has_record_area())?;
+        ours.next().is_none().then(|| disk.path())
+    }
+
     fn failure(&self, missing: &Missing, waited: Duration) -> Failure {
+        let recordable = self.recordable();
+        if let Ok(mut disk) = RECORD_DISK.lock() {
+            *disk = recordable;
+        }
         let candidates = self.candidates();
         let name = |at: usize| candidates.get(at).map_or("?", |disk| disk.name.as_str());
         let seen: Vec<&str> = self.disks.keys().map(String::as_str).collect();
@@ -225,5 +239,104 @@ pub fn find(
             }
             Next::Quiet => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmdline::Cmdline;
+    use crate::gpt::{Attributes, Partition, Table};
+    use crate::modules::Index;
+
+    fn disk(name: &str, partitions: &[(Guid, Guid)]) -> Disk {
+        let mut table = Table::new(512, 1 << 20, Guid::from_random([1; 16])).unwrap();
+        for (at, (type_guid, guid)) in partitions.iter().enumerate() {
+            let first_lba = 2048 * (at as u64 + 1);
+            let partition = Partition {
+                number: 0,
+                type_guid: *type_guid,
+                guid: *guid,
+                first_lba,
+                last_lba: first_lba + 2047,
+                attributes: Attributes::default(),
+                name: String::new(),
+            };
+            table.add(partition).unwrap();
+        }
+        Disk {
+            name: name.into(),
+            sectors: 1 << 20,
+            table,
+            copy: Copy::Primary,
+        }
+    }
+
+    fn cause(disks: Vec<Disk>, root: Option<Guid>) -> (Option<String>, Option<String>) {
+        let loader = Loader::start(Index::default(), Cmdline::default());
+        let disks = disks
+            .into_iter()
+            .map(|disk| (disk.name.clone(), disk))
+            .collect();
+        let search = Search {
+            hash: RootHash([0x11; 32]),
+            root,
+            loader: &loader,
+            disks,
+        };
+        let cause = search
+            .slot()
+            .err()
+            .map(|missing| search.failure(&missing, Duration::from_secs(90)).cause);
+        (cause, search.recordable())
+    }
+
+    #[test]
+    fn each_failure_says_what_is_missing() {
+        let guid = Guid::from_bytes([0x11; 16]);
+        let other = Guid::from_random([2; 16]);
+        let good = |name| {
+            disk(
+                name,
+                &[
+                    (types::USR, guid),
+                    (types::USR_VERITY, guid),
+                    (types::ROOT, other),
+                ],
+            )
+        };
+        let (found, record) = cause(vec![], None);
+        assert!(
+            found
+                .unwrap()
+                .starts_with("no disk with a partition table appeared in 90 s")
+        );
+        assert_eq!(record, None);
+        let (found, record) = cause(
+            vec![
+                disk("sda", &[(types::USR, other)]),
+                disk("sdb", &[(types::ESP, guid)]),
+            ],
+            None,
+        );
+        assert_eq!(
+            found.unwrap(),
+            format!("no usr partition {guid} on sda, sdb after 90 s")
+        );
+        assert_eq!(record.unwrap(), "/dev/sda");
+        let (found, _) = cause(vec![disk("sda", &[(types::USR, guid)])], None);
+        assert_eq!(
+            found.unwrap(),
+            format!("sda has the usr partition but not usr-verity {guid}")
+        );
+        let (found, record) = cause(vec![good("vda"), good("vdb")], None);
+        assert_eq!(found.unwrap(), "both vda and vdb hold the /usr of usrhash=");
+        assert_eq!(record, None);
+        let copy = disk("vdb", &[(types::USR, guid), (types::USR_VERITY, guid)]);
+        assert_eq!(
+            cause(vec![good("vda"), copy], Some(other)).0,
+            None,
+            "root=PARTUUID= tells them apart"
+        );
     }
 }

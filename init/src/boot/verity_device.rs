@@ -131,22 +131,36 @@ pub fn open(
         .or_fail(&what, BROKEN_INITRD)?;
     let (_, minor) = create.device();
     let (data, tree) = (disk.partition_device(usr)?, disk.partition_device(verity)?);
-    let ready = load(&control, &superblock, &data, &tree, hash, options)
-        .and_then(|()| activate(&control, minor));
+    let table = |options: &[&str]| superblock.table(&data, &tree, &hash.to_string(), options);
+    let sectors = superblock.data_sectors();
+    // First without a reaction to damage: then it is this program that says what is wrong and keeps the reason. With the
+    // real options the kernel would restart the machine without a word.
+    let ready = load(&control, sectors, &table(&[]))
+        .map_err(|error| error.to_string())
+        .and_then(|()| check(&control, minor))
+        .and_then(|()| load_final(&control, sectors, &table, options));
     if let Err(error) = ready {
         // What is left of it would only confuse whoever looks at the machine.
         let _ = Request::new("usr", 0).send(&control, DM_DEV_REMOVE);
         return Err(error).or_fail(&what, BROKEN_SLOT);
     }
-    Ok(())
+    let _ = fs::remove_file(PATH);
+    symlink(format!("../dm-{minor}"), PATH).or_fail(PATH, BROKEN_INITRD)
 }
 
-fn load(
+/// Loads a table and puts it to use.
+fn load(control: &File, sectors: u64, parameters: &str) -> nix::Result<()> {
+    Request::target("usr", "verity", sectors, parameters).send(control, DM_TABLE_LOAD)?;
+    Request::new("usr", 0)
+        .flags(DM_READONLY_FLAG)
+        .send(control, DM_DEV_SUSPEND)
+}
+
+/// Loads the table that stays: restart on damage, and on read errors where the kernel knows that.
+fn load_final(
     control: &File,
-    superblock: &Superblock,
-    data: &str,
-    tree: &str,
-    hash: RootHash,
+    sectors: u64,
+    table: &impl Fn(&[&str]) -> String,
     options: &[&'static str],
 ) -> Result<(), String> {
     let mut options = options.to_vec();
@@ -156,22 +170,21 @@ fn load(
     {
         options.push("restart_on_corruption");
     }
-    // Kernels before 6.12 do not know the second option and refuse the table.
-    for last in [Some("restart_on_error"), None] {
-        let options: Vec<&str> = options.iter().copied().chain(last).collect();
-        let parameters = superblock.table(data, tree, &hash.to_string(), &options);
-        match Request::target("usr", "verity", superblock.data_sectors(), &parameters)
-            .send(control, DM_TABLE_LOAD)
-        {
-            Ok(()) => return Ok(()),
-            Err(Errno::EINVAL) if last.is_some() => {}
-            Err(error) => return Err(format!("loading the table \"{parameters}\": {error}")),
-        }
+    let with_errors: Vec<&str> = options
+        .iter()
+        .copied()
+        .chain(["restart_on_error"])
+        .collect();
+    // Kernels before 6.12 do not know the last option and refuse the table.
+    match load(control, sectors, &table(&with_errors)) {
+        Err(Errno::EINVAL) => load(control, sectors, &table(&options)),
+        other => other,
     }
-    Ok(())
+    .map_err(|error| format!("options {}: {error}", options.join(" ")))
 }
 
-fn activate(control: &File, minor: u64) -> Result<(), String> {
+/// Makes the kernel check the first block, and so all levels of the tree above it.
+fn check(control: &File, minor: u64) -> Result<(), String> {
     let text = |error: Errno| error.to_string();
     Request::new("usr", 0)
         .flags(DM_READONLY_FLAG)
@@ -190,9 +203,7 @@ fn activate(control: &File, minor: u64) -> Result<(), String> {
             status.trim()
         ));
     }
-    read.map_err(|error| format!("reading {node}: {error}"))?;
-    let _ = fs::remove_file(PATH);
-    symlink(format!("../dm-{minor}"), PATH).map_err(|error| format!("{PATH}: {error}"))
+    read.map_err(|error| format!("reading {node}: {error}"))
 }
 
 #[cfg(test)]

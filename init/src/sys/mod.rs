@@ -149,11 +149,9 @@ pub fn set_up_child(command: &mut Command, mask: SigSet) {
     let set_up = move || -> io::Result<()> {
         setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
         // In the child: SIGTTOU is still ignored here, and a parent that does this races when inits are nested.
-        // SAFETY: used for this call only; a closed descriptor gives EBADF.
-        match tcsetpgrp(
-            unsafe { BorrowedFd::borrow_raw(libc::STDIN_FILENO) },
-            getpgrp(),
-        ) {
+        // SAFETY: borrowed for the next call only; if it is closed, that call says so.
+        let terminal = unsafe { BorrowedFd::borrow_raw(libc::STDIN_FILENO) };
+        match tcsetpgrp(terminal, getpgrp()) {
             // No terminal, not a terminal, closed, or one that is not ours: nothing to take.
             Ok(()) | Err(Errno::ENOTTY | Errno::ENXIO | Errno::EBADF | Errno::EPERM) => {}
             Err(error) => return Err(error.into()),
