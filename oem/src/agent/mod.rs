@@ -20,9 +20,12 @@ use serde::Serialize;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub use cache::{INSTANCES, RUNTIME, fetched};
+
+/// How long after an event to look again.
+const BURST: Duration = Duration::from_millis(20);
 
 /// Time limits. Nothing that leads to sshd waits for them; they bound how long
 /// the rest of the boot waits for configuration.
@@ -192,7 +195,7 @@ fn local(root: &Root, surroundings: &Surroundings) -> Outcome {
 /// boot of the same machine.
 async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Result<Outcome> {
     let mut wake = http.wake();
-    let limit = Instant::now() + surroundings.budget.online;
+    let mut limit = Instant::now() + surroundings.budget.online;
     let (scene, mut outcome) = loop {
         let (scene, detection) = look(root.path(), surroundings);
         let mut outcome = Outcome::new(detection);
@@ -200,11 +203,21 @@ async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Resul
         let own = (surroundings.addresses)();
         // Leases, addresses and drives all arrive as kernel events. Drives are
         // waited for as well as addresses: they seldom tell the machine's own.
-        if !net::is_online(&own) {
-            if timeout_at(limit, wake.changed()).await.is_ok() {
+        let online = net::is_online(&own);
+        // IPv6 comes first, and most of those who may be guessed speak IPv4.
+        let enough = outcome.detection.is_known() || own.iter().any(IpAddr::is_ipv4);
+        if online && !enough {
+            limit = limit.min(Instant::now() + surroundings.budget.unknown);
+        }
+        if !(online && enough) {
+            // Past the limit even if events never cease; events come in bursts.
+            if Instant::now() < limit && timeout_at(limit, wake.changed()).await.is_ok() {
+                sleep(BURST).await;
                 continue;
             }
-            outcome.warnings.push("no network address in time".into());
+            if !online {
+                outcome.warnings.push("no network address in time".into());
+            }
         }
         if let Some(found) = local {
             accept(root, &scene.evidence, found, &mut outcome);

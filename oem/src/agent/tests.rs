@@ -181,3 +181,24 @@ fn the_local_stage_does_not_wait() {
     assert!(start.elapsed() < Duration::from_millis(100));
     assert_eq!(outcome.data, None);
 }
+
+#[test]
+fn guesses_wait_for_ipv4_but_not_forever() {
+    let double = serve(&[("GET /latest/meta-data/instance-id", ok("i-1"))]);
+    let mut surroundings = surroundings(&double.url);
+    surroundings.budget.online = Duration::from_secs(60);
+    surroundings.budget.unknown = Duration::from_millis(600);
+    surroundings.addresses = || vec!["2001:db8::5".parse().unwrap()];
+    for (vendor, waits) in [("Amazon EC2", false), ("QEMU", true)] {
+        let dir = machine(vendor);
+        let start = std::time::Instant::now();
+        let outcome = network_stage(dir.path(), &surroundings);
+        assert!(outcome.data.is_some(), "{vendor}: {:?}", outcome.attempts);
+        assert_eq!(
+            start.elapsed() >= Duration::from_millis(600),
+            waits,
+            "{vendor}"
+        );
+        assert!(start.elapsed() < Duration::from_secs(10), "{vendor}");
+    }
+}
