@@ -142,8 +142,9 @@ impl Archive {
             .unwrap_or(0)
     }
 
-    /// Resolves `requested` (`NAME`, `NAME=VERSION` or `NAME/SUITE`) without ever
-    /// choosing a package named in `exclude`. Answers are remembered in the cache.
+    /// Resolves `requested` (`NAME`, `NAME=VERSION` or `NAME/SUITE`). Names in
+    /// `exclude` (packages or virtual ones) count as installed and are never chosen.
+    /// Answers are remembered in the cache.
     pub fn resolve(&self, requested: &[String], exclude: &[String]) -> Result<Lock> {
         let sorted = |all: &[String]| {
             let mut all = all.to_vec();

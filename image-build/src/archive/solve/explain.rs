@@ -3,8 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::super::relation::clauses;
-use super::universe::Universe;
+use super::universe::{Need, Universe};
 use crate::error::Error;
 
 /// Something the user asked for and the packages that would do.
@@ -60,17 +59,7 @@ impl<'u, 'a> Reason<'u, 'a> {
             todo.extend(own.iter().flat_map(|(_, packages)| packages));
             clauses.insert(index, own);
         }
-        let excluded = |i: &u32| {
-            universe
-                .package(*i)
-                .is_none_or(|p| universe.is_excluded(p.name))
-        };
-        let mut hopeless: HashMap<u32, usize> = clauses
-            .keys()
-            .copied()
-            .filter(excluded)
-            .map(|i| (i, 0))
-            .collect();
+        let mut hopeless: HashMap<u32, usize> = HashMap::new();
         for round in 1.. {
             let broken = |own: &Vec<Clause>| {
                 own.iter()
@@ -107,10 +96,6 @@ impl<'u, 'a> Reason<'u, 'a> {
         let mut lines = Vec::new();
         let mut current = self.earliest(&first.packages)?;
         loop {
-            if self.hopeless.get(&current) == Some(&0) {
-                lines.push(format!("{} is excluded by the recipe", self.name(current)));
-                return Some(lines);
-            }
             let own = self.clauses.get(&current)?;
             let broken = own.iter().filter(|(_, packages)| lost(packages));
             // The clause that was the first to be hopeless, so that the chain gets shorter.
@@ -229,18 +214,14 @@ fn needs(universe: &Universe<'_>, index: u32) -> Vec<Clause> {
     let Some(package) = universe.package(index) else {
         return Vec::new();
     };
-    let mut all = Vec::new();
-    for field in [package.pre_depends, package.depends] {
-        for clause in clauses(field) {
-            let atoms: Vec<_> = clause.collect();
-            let text = atoms.iter().map(|a| a.text).collect::<Vec<_>>().join(" | ");
-            let mut packages = Vec::new();
-            for mut group in universe.alternatives(atoms.into_iter()) {
-                universe.newest_first(&mut group.packages);
-                packages.extend(group.packages);
-            }
-            all.push((text, packages));
+    let clause = |need: Need<'_, '_>| {
+        let text: Vec<&str> = need.clause.iter().map(|a| a.text).collect();
+        let mut packages = Vec::new();
+        for mut group in need.groups {
+            universe.newest_first(&mut group.packages);
+            packages.extend(group.packages);
         }
-    }
-    all
+        (text.join(" | "), packages)
+    };
+    universe.needs(package).into_iter().map(clause).collect()
 }

@@ -1,7 +1,8 @@
 //! From what was asked for to a consistent set of packages.
 //!
 //! Rules: `Depends` and `Pre-Depends` must hold, `Conflicts` and `Breaks` must
-//! not; no `Recommends`, no implied essential packages. The highest version and
+//! not; no `Recommends`, no implied essential packages. Excluded packages count as
+//! installed: they are never chosen and what needs them is content. The highest version and
 //! the first alternative win unless that leads nowhere. The answer depends on
 //! nothing but the input.
 
@@ -21,7 +22,7 @@ use universe::{Group, Universe};
 
 /// Changes when the same input may give another answer, so that remembered
 /// answers are not used.
-pub(crate) const REVISION: u32 = 1;
+pub(crate) const REVISION: u32 = 2;
 
 /// One requested package: `name`, `name=version` or `name/suite`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

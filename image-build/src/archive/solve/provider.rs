@@ -9,12 +9,11 @@ use std::collections::HashMap;
 use std::fmt::Display;
 
 use resolvo::{
-    Candidates, Condition, ConditionId, ConditionalRequirement, Dependencies, DependencyProvider,
-    Interner, KnownDependencies, NameId, Requirement, SolvableId, SolverCache, StringId,
-    VersionSetId, VersionSetUnionId,
+    Candidates, Condition, ConditionId, Dependencies, DependencyProvider, Interner,
+    KnownDependencies, NameId, Requirement, SolvableId, SolverCache, StringId, VersionSetId,
+    VersionSetUnionId,
 };
 
-use super::super::relation::clauses;
 use super::universe::{Group, Universe};
 
 #[derive(Debug, Clone)]
@@ -117,7 +116,7 @@ impl Interner for Provider<'_, '_> {
         ""
     }
     fn display_string(&self, _: StringId) -> impl Display + '_ {
-        "excluded"
+        ""
     }
     fn version_set_name(&self, set: VersionSetId) -> NameId {
         let sets = self.sets.borrow();
@@ -164,13 +163,8 @@ impl DependencyProvider for Provider<'_, '_> {
         let text = self.name_text(name);
         let all = self.universe.of_name(text).iter().copied();
         let candidates: Vec<SolvableId> = all.map(SolvableId::from_raw).collect();
-        let excluded = match self.universe.is_excluded(text) {
-            true => candidates.iter().map(|c| (*c, StringId(0))).collect(),
-            false => Vec::new(),
-        };
         Some(Candidates {
             candidates,
-            excluded,
             ..Candidates::default()
         })
     }
@@ -186,13 +180,9 @@ impl DependencyProvider for Provider<'_, '_> {
     async fn get_dependencies(&self, solvable: SolvableId) -> Dependencies {
         let mut known = KnownDependencies::default();
         if let Some(package) = self.universe.package(solvable.into_raw()) {
-            for field in [package.pre_depends, package.depends] {
-                for clause in clauses(field) {
-                    let groups = self.universe.alternatives(clause);
-                    known
-                        .requirements
-                        .push(ConditionalRequirement::from(self.requirement(groups)));
-                }
+            for need in self.universe.needs(package) {
+                let requirement = self.requirement(need.groups);
+                known.requirements.push(requirement.into());
             }
             for (_, bad) in self.universe.forbidden(package) {
                 let all = self.universe.of_name(bad.name).iter().copied();

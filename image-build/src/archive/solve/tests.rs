@@ -55,7 +55,7 @@ fn highest_version_and_pre_depends() {
 fn first_alternative_unless_the_other_is_there() {
     let world = "a 1; Depends: x | y\nb 1; Depends: y\nx 1\ny 1";
     assert_eq!(run(world, &["a"]), ["a 1", "x 1"]);
-    assert_eq!(run_with(world, &["a"], &["x"]).unwrap(), ["a 1", "y 1"]);
+    assert_eq!(run(world, &["a", "b"]), ["a 1", "b 1", "y 1"]);
 }
 
 #[test]
@@ -174,10 +174,16 @@ fn explains_the_chain() {
       b 1 needs x (= 2)
       only one version of a package can be installed
     ");
-    let world = "a 1; Depends: x\nx 1";
-    insta::assert_snapshot!(why(world, &["a"], &["x"]), @r"
-    `a` cannot be installed:
-      a 1 needs x
-      x 1 is excluded by the recipe
-    ");
+}
+
+#[test]
+fn excluded_packages_count_as_installed() {
+    let world =
+        "a 1; Depends: x (>= 9) | y, cfg-2.0, virtual:any\nx 1\ny 1\ncfg 1; Provides: cfg-2.0";
+    let got = run_with(world, &["a"], &["x", "cfg", "virtual"]).unwrap();
+    assert_eq!(got, ["a 1"]);
+    // Another provider is left, and it is not the first alternative that is excluded.
+    let world = "a 1; Depends: awk, p | q\ngawk 1; Provides: awk\nmawk 1; Provides: awk\np 1\nq 1";
+    let got = run_with(world, &["a"], &["gawk", "q"]).unwrap();
+    assert_eq!(got, ["a 1", "mawk 1", "p 1"]);
 }

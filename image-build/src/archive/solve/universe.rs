@@ -33,7 +33,16 @@ pub(super) struct Universe<'a> {
     versions: Vec<OnceCell<Option<Version>>>,
     by_name: HashMap<&'a str, Vec<u32>>,
     provided: HashMap<&'a str, Vec<Provider<'a>>>,
+    /// Names that count as installed: what the recipe excludes.
     excluded: HashSet<&'a str>,
+    /// What the excluded packages provide.
+    excluded_provides: HashSet<&'a str>,
+}
+
+/// A clause of `Depends` and what satisfies it, best first.
+pub(super) struct Need<'p, 'a> {
+    pub clause: Vec<Atom<'p>>,
+    pub groups: Vec<Group<'a>>,
 }
 
 /// Rank of a provider when only a virtual name was asked for.
@@ -50,8 +59,14 @@ impl<'a> Universe<'a> {
     pub fn new(packages: &'a [Package<'a>], architecture: &'a str, exclude: &'a [String]) -> Self {
         let mut by_name: HashMap<&str, Vec<u32>> = HashMap::with_capacity(packages.len());
         let mut provided: HashMap<&str, Vec<Provider<'_>>> = HashMap::new();
+        let excluded: HashSet<&str> = exclude.iter().map(String::as_str).collect();
+        let mut excluded_provides = HashSet::new();
         for (index, p) in (0u32..).zip(packages) {
             if p.architecture != architecture && p.architecture != "all" {
+                continue;
+            }
+            if excluded.contains(p.name) {
+                excluded_provides.extend(clauses(p.provides).flatten().map(|a| a.name));
                 continue;
             }
             let same = by_name.entry(p.name).or_default();
@@ -85,7 +100,8 @@ impl<'a> Universe<'a> {
             versions: vec![OnceCell::new(); packages.len()],
             by_name,
             provided,
-            excluded: exclude.iter().map(String::as_str).collect(),
+            excluded,
+            excluded_provides,
         }
     }
 
@@ -196,9 +212,31 @@ impl<'a> Universe<'a> {
         all
     }
 
-    /// True if the recipe forbids the name.
-    pub fn is_excluded(&self, name: &str) -> bool {
-        self.excluded.contains(name)
+    /// What a package depends on, without clauses that excluded packages satisfy: those
+    /// whose first alternative is excluded, and those nothing else is left for.
+    pub fn needs<'p>(&self, package: &Package<'p>) -> Vec<Need<'p, 'a>> {
+        let mut all = Vec::new();
+        for clause in [package.pre_depends, package.depends]
+            .into_iter()
+            .flat_map(clauses)
+        {
+            let clause: Vec<Atom<'_>> = clause.collect();
+            if clause
+                .first()
+                .is_some_and(|a| self.excluded.contains(a.name))
+            {
+                continue;
+            }
+            let groups = self.alternatives(clause.iter().copied());
+            let gone = |a: &Atom<'_>| {
+                self.excluded.contains(a.name) || self.excluded_provides.contains(a.name)
+            };
+            if groups.is_empty() && clause.iter().any(gone) {
+                continue;
+            }
+            all.push(Need { clause, groups });
+        }
+        all
     }
 
     /// Highest version first; equal ones in the archive's order.
