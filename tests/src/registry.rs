@@ -61,7 +61,11 @@ impl Image {
         words.extend(command.iter().map(|w| (*w).to_owned()));
         Image {
             name: name.to_owned(),
-            files: vec![File { path: "bin/busybox".to_owned(), mode: 0o755, content: busybox }],
+            files: vec![File {
+                path: "bin/busybox".to_owned(),
+                mode: 0o755,
+                content: busybox,
+            }],
             command: words,
             ports: Vec::new(),
         }
@@ -70,7 +74,11 @@ impl Image {
     /// Adds a file that anyone may read.
     #[must_use]
     pub fn with(mut self, path: &str, content: impl Into<Vec<u8>>) -> Self {
-        self.files.push(File { path: path.to_owned(), mode: 0o644, content: content.into() });
+        self.files.push(File {
+            path: path.to_owned(),
+            mode: 0o644,
+            content: content.into(),
+        });
         self
     }
 }
@@ -83,7 +91,10 @@ pub fn busybox(cache: &Cache, mirrors: &Mirrors) -> Result<Vec<u8>> {
     let dir = tempfile::tempdir().environment(|| "making a temporary directory".to_owned())?;
     for fetched in fetch(cache, mirrors, &lock, &progress)? {
         if fetched.package.name == "busybox-static" {
-            extract(&unpack(cache, &fetched.file, &fetched.package.sha256)?, dir.path())?;
+            extract(
+                &unpack(cache, &fetched.file, &fetched.package.sha256)?,
+                dir.path(),
+            )?;
         }
     }
     let path = dir.path().join("usr/bin/busybox");
@@ -100,7 +111,10 @@ struct Content {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let hex: String = Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     format!("sha256:{hex}")
 }
 
@@ -113,8 +127,11 @@ impl Content {
 
     fn add(&mut self, image: &Image) -> Result<()> {
         let (tar, layer) = layer(&image.files)?;
-        let ports: serde_json::Map<String, serde_json::Value> =
-            image.ports.iter().map(|p| (format!("{p}/tcp"), json!({}))).collect();
+        let ports: serde_json::Map<String, serde_json::Value> = image
+            .ports
+            .iter()
+            .map(|p| (format!("{p}/tcp"), json!({})))
+            .collect();
         let config = json!({
             "architecture": "amd64",
             "os": "linux",
@@ -125,7 +142,8 @@ impl Content {
         });
         let config = self.blob(CONFIG, config.to_string().into_bytes());
         let layer = self.blob(LAYER, layer);
-        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
+        let manifest =
+            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
         let manifest = manifest.to_string().into_bytes();
         self.tags.insert(image.name.clone(), digest(&manifest));
         self.blob(MANIFEST, manifest);
@@ -141,17 +159,27 @@ impl Content {
             return Response::json(&json!({})).with(VERSION.0, VERSION.1);
         }
         let found = request.path.strip_prefix("/v2/").and_then(|rest| {
-            let (name, reference) = rest.rsplit_once("/manifests/").or_else(|| rest.rsplit_once("/blobs/"))?;
-            let digest = self.tags.get(&format!("{name}:{reference}")).map_or(reference, String::as_str);
+            let (name, reference) = rest
+                .rsplit_once("/manifests/")
+                .or_else(|| rest.rsplit_once("/blobs/"))?;
+            let digest = self
+                .tags
+                .get(&format!("{name}:{reference}"))
+                .map_or(reference, String::as_str);
             Some((digest.to_owned(), self.blobs.get(digest)?))
         });
         match found {
-            Some((digest, (kind, bytes))) => Response { content_type: kind, ..Response::bytes(bytes.clone()) }
-                .with(VERSION.0, VERSION.1)
-                .with("Docker-Content-Digest", digest),
+            Some((digest, (kind, bytes))) => Response {
+                content_type: kind,
+                ..Response::bytes(bytes.clone())
+            }
+            .with(VERSION.0, VERSION.1)
+            .with("Docker-Content-Digest", digest),
             None => Response {
                 status: 404,
-                ..Response::json(&json!({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "not here"}]}))
+                ..Response::json(
+                    &json!({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "not here"}]}),
+                )
             },
         }
     }
@@ -169,7 +197,9 @@ fn layer(files: &[File]) -> Result<(Vec<u8>, Vec<u8>)> {
             builder.append_data(&mut header, &file.path, file.content.as_slice())?;
         }
         let tar = builder.into_inner()?;
-        let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::fast());
+        let mut gzip = GzBuilder::new()
+            .mtime(0)
+            .write(Vec::new(), Compression::fast());
         gzip.write_all(&tar)?;
         Ok((tar, gzip.finish()?))
     };
@@ -192,8 +222,11 @@ impl Registry {
         for image in images {
             content.add(image)?;
         }
-        let listener = TcpListener::bind(("127.0.0.1", 0)).environment(|| "opening a port".to_owned())?;
-        let address = listener.local_addr().environment(|| "opening a port".to_owned())?;
+        let listener =
+            TcpListener::bind(("127.0.0.1", 0)).environment(|| "opening a port".to_owned())?;
+        let address = listener
+            .local_addr()
+            .environment(|| "opening a port".to_owned())?;
         let (content, stop) = (Arc::new(content), Arc::new(AtomicBool::new(false)));
         let pulls = Arc::new(Mutex::new(Vec::new()));
         let (stopped, seen) = (Arc::clone(&stop), Arc::clone(&pulls));
@@ -208,7 +241,12 @@ impl Registry {
                 std::thread::spawn(move || serve(stream, &content, &seen));
             }
         });
-        Ok(Registry { address, stop, pulls, thread: Some(thread) })
+        Ok(Registry {
+            address,
+            stop,
+            pulls,
+            thread: Some(thread),
+        })
     }
 
     /// Port on the host's loopback.
@@ -223,7 +261,10 @@ impl Registry {
 
     /// Requests so far, as `METHOD PATH STATUS`.
     pub fn requests(&self) -> Vec<String> {
-        self.pulls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pulls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -238,7 +279,11 @@ impl Drop for Registry {
     }
 }
 
-fn serve(mut stream: TcpStream, content: &Content, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    content: &Content,
+    seen: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
     stream.set_read_timeout(Some(IDLE))?;
     let (mut input, mut buffer) = (Vec::new(), [0; 8192]);
     loop {
@@ -247,13 +292,18 @@ fn serve(mut stream: TcpStream, content: &Content, seen: &Mutex<Vec<String>>) ->
                 0 => return Ok(()),
                 n => input.extend_from_slice(&buffer[..n]),
             },
-            Parsed::Bad(status) => return stream.write_all(&Response::status(status).encode(&Request::default())),
+            Parsed::Bad(status) => {
+                return stream.write_all(&Response::status(status).encode(&Request::default()));
+            }
             Parsed::Whole(request, used) => {
                 input.drain(..used);
                 let response = content.respond(&request);
                 seen.lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .push(format!("{} {} {}", request.method, request.path, response.status));
+                    .push(format!(
+                        "{} {} {}",
+                        request.method, request.path, response.status
+                    ));
                 stream.write_all(&response.encode(&request))?;
                 if !request.keep_alive {
                     return Ok(());
@@ -271,43 +321,90 @@ mod tests {
 
     /// Headers and body of `path`, as a client would fetch it.
     fn get(port: u16, path: &str) -> Result<(String, Vec<u8>)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).environment(|| "connecting".to_owned())?;
+        let mut stream =
+            TcpStream::connect(("127.0.0.1", port)).environment(|| "connecting".to_owned())?;
         let mut all = Vec::new();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .and_then(|()| stream.read_to_end(&mut all))
-            .environment(|| format!("fetching {path}"))?;
-        let at = all.windows(4).position(|w| w == b"\r\n\r\n").ok_or_else(|| Error::environment("no headers"))?;
-        Ok((String::from_utf8_lossy(&all[..at]).into_owned(), all[at + 4..].to_vec()))
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .and_then(|()| stream.read_to_end(&mut all))
+        .environment(|| format!("fetching {path}"))?;
+        let at = all
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .ok_or_else(|| Error::environment("no headers"))?;
+        Ok((
+            String::from_utf8_lossy(&all[..at]).into_owned(),
+            all[at + 4..].to_vec(),
+        ))
     }
 
     #[test]
     fn an_image_can_be_pulled() {
-        let image = Image::busybox("dockerfile/elasticsearch:latest", b"program".to_vec(), &["httpd", "-f"]);
+        let image = Image::busybox(
+            "dockerfile/elasticsearch:latest",
+            b"program".to_vec(),
+            &["httpd", "-f"],
+        );
         let registry = Registry::start(std::slice::from_ref(&image)).unwrap();
-        assert!(get(registry.port(), "/v2/").unwrap().0.starts_with("HTTP/1.1 200"));
+        assert!(
+            get(registry.port(), "/v2/")
+                .unwrap()
+                .0
+                .starts_with("HTTP/1.1 200")
+        );
 
-        let (head, manifest) = get(registry.port(), "/v2/dockerfile/elasticsearch/manifests/latest").unwrap();
-        assert!(head.contains(&format!("Content-Type: {MANIFEST}")), "{head}");
+        let (head, manifest) = get(
+            registry.port(),
+            "/v2/dockerfile/elasticsearch/manifests/latest",
+        )
+        .unwrap();
+        assert!(
+            head.contains(&format!("Content-Type: {MANIFEST}")),
+            "{head}"
+        );
         assert!(head.contains(&digest(&manifest)), "{head}");
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
         let blob = |of: &serde_json::Value| {
             let wanted = of["digest"].as_str().unwrap();
-            let (_, bytes) = get(registry.port(), &format!("/v2/dockerfile/elasticsearch/blobs/{wanted}")).unwrap();
-            assert_eq!((digest(&bytes).as_str(), json!(bytes.len())), (wanted, of["size"].clone()));
+            let (_, bytes) = get(
+                registry.port(),
+                &format!("/v2/dockerfile/elasticsearch/blobs/{wanted}"),
+            )
+            .unwrap();
+            assert_eq!(
+                (digest(&bytes).as_str(), json!(bytes.len())),
+                (wanted, of["size"].clone())
+            );
             bytes
         };
         let config: serde_json::Value = serde_json::from_slice(&blob(&manifest["config"])).unwrap();
         let mut tar = Vec::new();
-        flate2::read::GzDecoder::new(&blob(&manifest["layers"][0])[..]).read_to_end(&mut tar).unwrap();
+        flate2::read::GzDecoder::new(&blob(&manifest["layers"][0])[..])
+            .read_to_end(&mut tar)
+            .unwrap();
         assert_eq!(config["rootfs"]["diff_ids"][0], digest(&tar));
-        assert_eq!(config["config"]["Cmd"], json!(["/bin/busybox", "httpd", "-f"]));
+        assert_eq!(
+            config["config"]["Cmd"],
+            json!(["/bin/busybox", "httpd", "-f"])
+        );
         assert!(registry.requests()[1].ends_with("manifests/latest 200"));
-        assert!(get(registry.port(), "/v2/x/manifests/y").unwrap().0.starts_with("HTTP/1.1 404"));
+        assert!(
+            get(registry.port(), "/v2/x/manifests/y")
+                .unwrap()
+                .0
+                .starts_with("HTTP/1.1 404")
+        );
     }
 
     #[test]
     fn layers_are_reproducible() {
-        let files = [File { path: "a".to_owned(), mode: 0o644, content: vec![1; 1000] }];
+        let files = [File {
+            path: "a".to_owned(),
+            mode: 0o644,
+            content: vec![1; 1000],
+        }];
         assert_eq!(layer(&files).unwrap(), layer(&files).unwrap());
     }
 }

@@ -37,7 +37,10 @@ impl Accel {
         }
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let key = boot.trim();
-        let known = (!key.is_empty()).then(|| cache.get("kvm", key)).flatten().and_then(|p| fs::read(p).ok());
+        let known = (!key.is_empty())
+            .then(|| cache.get("kvm", key))
+            .flatten()
+            .and_then(|p| fs::read(p).ok());
         let works = match known.as_deref() {
             Some(b"works") => true,
             Some(b"broken") => false,
@@ -46,13 +49,18 @@ impl Accel {
                 if !key.is_empty() {
                     cache.put("kvm", key, |file| {
                         let text: &[u8] = if works { b"works" } else { b"broken" };
-                        file.write_all(text).environment(|| "keeping the result for KVM".to_owned())
+                        file.write_all(text)
+                            .environment(|| "keeping the result for KVM".to_owned())
                     })?;
                 }
                 works
             }
         };
-        Ok(if works { (Accel::Kvm, "") } else { (Accel::Tcg, "/dev/kvm is there but does not work") })
+        Ok(if works {
+            (Accel::Kvm, "")
+        } else {
+            (Accel::Tcg, "/dev/kvm is there but does not work")
+        })
     }
 
     /// Arguments for QEMU.
@@ -76,23 +84,45 @@ fn machine_starts(tools: &Tools) -> Result<bool> {
     let mut disk = vec![0; 1 << 20];
     disk[..BOOT_SECTOR.len()].copy_from_slice(&BOOT_SECTOR);
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
-    let mut file = tempfile::NamedTempFile::new().environment(|| "making a temporary file".to_owned())?;
-    file.write_all(&disk).environment(|| "writing a temporary file".to_owned())?;
+    let mut file =
+        tempfile::NamedTempFile::new().environment(|| "making a temporary file".to_owned())?;
+    file.write_all(&disk)
+        .environment(|| "writing a temporary file".to_owned())?;
 
     let mut command = tools.command_for_life(Tool::Qemu)?;
     super::qemu::data_paths(tools, &mut command);
     command.args(Accel::Kvm.arguments());
-    command.args(["-machine", "q35", "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]);
-    command.args(["-chardev", "stdio,id=debug,signal=off", "-device", "isa-debugcon,iobase=0x402,chardev=debug"]);
+    command.args([
+        "-machine",
+        "q35",
+        "-m",
+        "64",
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+    ]);
+    command.args([
+        "-chardev",
+        "stdio,id=debug,signal=off",
+        "-device",
+        "isa-debugcon,iobase=0x402,chardev=debug",
+    ]);
     let mut drive = std::ffi::OsString::from("if=none,id=disk,format=raw,readonly=on,file=");
     drive.push(file.path());
-    command.arg("-drive").arg(drive).args(["-device", "virtio-blk-pci,drive=disk"]);
+    command
+        .arg("-drive")
+        .arg(drive)
+        .args(["-device", "virtio-blk-pci,drive=disk"]);
     command.stdio(Stdio::null(), Stdio::piped(), Stdio::null());
     let mut child = command.spawn()?;
     let (send, receive) = mpsc::channel();
     if let Some(out) = child.stdout.take() {
         std::thread::spawn(move || {
-            let marked = BufReader::new(out).bytes().map_while(std::io::Result::ok).any(|b| b == MARK);
+            let marked = BufReader::new(out)
+                .bytes()
+                .map_while(std::io::Result::ok)
+                .any(|b| b == MARK);
             let _ = send.send(marked);
         });
     }

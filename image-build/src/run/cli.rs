@@ -109,8 +109,12 @@ fn parsed<T: FromStr<Err = Error>>(text: &str) -> std::result::Result<T, String>
 }
 
 fn port_pair(text: &str) -> std::result::Result<(u16, u16), String> {
-    let pair = text.split_once(':').and_then(|(host, machine)| Some((host.parse().ok()?, machine.parse().ok()?)));
-    pair.filter(|p: &(u16, u16)| p.1 != 0).ok_or_else(|| "two port numbers are wanted, as 8080:80 (host port 0 takes a free one)".to_owned())
+    let pair = text
+        .split_once(':')
+        .and_then(|(host, machine)| Some((host.parse().ok()?, machine.parse().ok()?)));
+    pair.filter(|p: &(u16, u16)| p.1 != 0).ok_or_else(|| {
+        "two port numbers are wanted, as 8080:80 (host port 0 takes a free one)".to_owned()
+    })
 }
 
 fn scenario(args: &Args, key: &KeyPair) -> Result<Scenario> {
@@ -118,11 +122,18 @@ fn scenario(args: &Args, key: &KeyPair) -> Result<Scenario> {
     let mut ssh_keys = vec![key.public.clone()];
     for path in &args.ssh_key {
         let bytes = read(path)?;
-        let text = String::from_utf8(bytes).input(|| format!("reading keys from {}", path.display()))?;
+        let text =
+            String::from_utf8(bytes).input(|| format!("reading keys from {}", path.display()))?;
         if text.contains("PRIVATE KEY") {
-            return Err(Error::usage(format!("{} is a private key", path.display())).hint("give the file that ends in .pub"));
+            return Err(Error::usage(format!("{} is a private key", path.display()))
+                .hint("give the file that ends in .pub"));
         }
-        ssh_keys.extend(text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned));
+        ssh_keys.extend(
+            text.lines()
+                .map(str::trim)
+                .filter(|l| !l.is_empty() && !l.starts_with('#'))
+                .map(str::to_owned),
+        );
     }
     Ok(Scenario {
         user_data: args.user_data.as_deref().map(read).transpose()?,
@@ -130,7 +141,11 @@ fn scenario(args: &Args, key: &KeyPair) -> Result<Scenario> {
         hostname: args.hostname.clone(),
         instance_id: args.instance_id.clone(),
         password: args.password.clone(),
-        tokens: if args.imds_v1 { Tokens::Unknown } else { Tokens::Required },
+        tokens: if args.imds_v1 {
+            Tokens::Unknown
+        } else {
+            Tokens::Required
+        },
         mode: args.metadata,
         ..Scenario::new(Provider::named(&args.provider)?)
     })
@@ -152,7 +167,13 @@ enum Event {
 }
 
 /// Boots `image` as the arguments say, and waits for the end.
-pub fn main(args: &Args, image: &Path, tools: &Tools, cache: &Cache, progress: &Progress) -> Result<ExitCode> {
+pub fn main(
+    args: &Args,
+    image: &Path,
+    tools: &Tools,
+    cache: &Cache,
+    progress: &Progress,
+) -> Result<ExitCode> {
     let until = args.until.as_deref().map(compile).transpose()?;
     let key = KeyPair::in_cache(tools, cache)?;
     let (accel, why) = match args.accel.as_str() {
@@ -165,7 +186,10 @@ pub fn main(args: &Args, image: &Path, tools: &Tools, cache: &Cache, progress: &
     }
     let config = MachineConfig {
         firmware: args.firmware,
-        storage: args.persist.clone().map_or(Storage::Temporary, Storage::Persistent),
+        storage: args
+            .persist
+            .clone()
+            .map_or(Storage::Temporary, Storage::Persistent),
         disk_size: Some(args.disk_size << 30),
         disk: args.disk,
         nic: args.nic,
@@ -198,7 +222,10 @@ pub fn main(args: &Args, image: &Path, tools: &Tools, cache: &Cache, progress: &
         machine.console().copy_to(std::io::stdout());
     }
 
-    let timeout = args.timeout.map(Duration::from_secs).or(until.as_ref().map(|_| UNTIL_TIMEOUT));
+    let timeout = args
+        .timeout
+        .map(Duration::from_secs)
+        .or(until.as_ref().map(|_| UNTIL_TIMEOUT));
     let event = wait(&machine, until, timeout, raw.is_some())?;
     drop(raw);
     // What does not end in a line of its own would hide ours.
@@ -215,13 +242,21 @@ pub fn main(args: &Args, image: &Path, tools: &Tools, cache: &Cache, progress: &
         print_json(&machine, accel, started.elapsed(), &outcome)?;
     }
     outcome.map(|(code, text)| {
-        progress.note(&format!("{text} after {:.1} s", started.elapsed().as_secs_f64()));
+        progress.note(&format!(
+            "{text} after {:.1} s",
+            started.elapsed().as_secs_f64()
+        ));
         code
     })
 }
 
 /// Waits for the first thing that ends the run; `None` when the time is over.
-fn wait(machine: &Machine, until: Option<regex::bytes::Regex>, timeout: Option<Duration>, keys: bool) -> Result<Option<Event>> {
+fn wait(
+    machine: &Machine,
+    until: Option<regex::bytes::Regex>,
+    timeout: Option<Duration>,
+    keys: bool,
+) -> Result<Option<Event>> {
     let (send, events) = mpsc::channel();
     let forever = Instant::now() + Duration::from_secs(10 * 365 * 86400);
     let (console, to) = (machine.console().clone(), send.clone());
@@ -261,7 +296,9 @@ fn wait(machine: &Machine, until: Option<regex::bytes::Regex>, timeout: Option<D
                 }
             });
         }
-        let left = deadline.unwrap_or(forever).saturating_duration_since(Instant::now());
+        let left = deadline
+            .unwrap_or(forever)
+            .saturating_duration_since(Instant::now());
         let event = events.recv_timeout(left).ok();
         drop(stop);
         Ok(event)
@@ -278,8 +315,14 @@ fn signals(to: Sender<Event>) -> Result<()> {
     std::thread::spawn(move || {
         runtime.block_on(async move {
             use tokio::signal::unix::{SignalKind, signal};
-            let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-            let [Ok(mut a), Ok(mut b), Ok(mut c)] = kinds.map(signal) else { return };
+            let kinds = [
+                SignalKind::interrupt(),
+                SignalKind::terminate(),
+                SignalKind::hangup(),
+            ];
+            let [Ok(mut a), Ok(mut b), Ok(mut c)] = kinds.map(signal) else {
+                return;
+            };
             tokio::select! {
                 _ = a.recv() => {}
                 _ = b.recv() => {}
@@ -292,15 +335,34 @@ fn signals(to: Sender<Event>) -> Result<()> {
 }
 
 /// The exit status, and a few words on why.
-fn judge(args: &Args, machine: &Machine, event: Option<Event>, timeout: Option<Duration>) -> Result<(ExitCode, String)> {
-    let unmatched = args.until.as_ref().map(|p| format!(" before the console showed `{p}`"));
+fn judge(
+    args: &Args,
+    machine: &Machine,
+    event: Option<Event>,
+    timeout: Option<Duration>,
+) -> Result<(ExitCode, String)> {
+    let unmatched = args
+        .until
+        .as_ref()
+        .map(|p| format!(" before the console showed `{p}`"));
     match event {
-        Some(Event::Matched(text)) => Ok((ExitCode::SUCCESS, format!("the console showed `{}`", text.trim()))),
+        Some(Event::Matched(text)) => Ok((
+            ExitCode::SUCCESS,
+            format!("the console showed `{}`", text.trim()),
+        )),
         Some(Event::Off) => match (machine.wait_off(Duration::from_secs(15)), unmatched) {
-            (Some(Exit::PoweredOff), None) => Ok((ExitCode::SUCCESS, "the machine switched itself off".to_owned())),
-            (Some(Exit::PoweredOff), Some(when)) => Err(Error::input(format!("the machine switched itself off{when}"))),
+            (Some(Exit::PoweredOff), None) => Ok((
+                ExitCode::SUCCESS,
+                "the machine switched itself off".to_owned(),
+            )),
+            (Some(Exit::PoweredOff), Some(when)) => Err(Error::input(format!(
+                "the machine switched itself off{when}"
+            ))),
             (Some(Exit::Failed(why)), _) => Err(Error::environment(format!("QEMU failed: {why}"))),
-            (_, when) => Err(Error::environment(format!("QEMU was stopped{}", when.unwrap_or_default()))),
+            (_, when) => Err(Error::environment(format!(
+                "QEMU was stopped{}",
+                when.unwrap_or_default()
+            ))),
         },
         Some(Event::Quit) => match unmatched {
             None => Ok((ExitCode::SUCCESS, "stopped".to_owned())),
@@ -310,13 +372,21 @@ fn judge(args: &Args, machine: &Machine, event: Option<Event>, timeout: Option<D
         Some(Event::Signal) => Ok((ExitCode::from(130), "interrupted".to_owned())),
         None => {
             let seconds = timeout.unwrap_or_default().as_secs();
-            Err(Error::environment(format!("{seconds} s passed{}", unmatched.unwrap_or_default()))
-                .hint("--timeout allows more; emulation without KVM is some ten times slower"))
+            Err(Error::environment(format!(
+                "{seconds} s passed{}",
+                unmatched.unwrap_or_default()
+            ))
+            .hint("--timeout allows more; emulation without KVM is some ten times slower"))
         }
     }
 }
 
-fn print_json(machine: &Machine, accel: Accel, time: Duration, outcome: &Result<(ExitCode, String)>) -> Result<()> {
+fn print_json(
+    machine: &Machine,
+    accel: Accel,
+    time: Duration,
+    outcome: &Result<(ExitCode, String)>,
+) -> Result<()> {
     let requests: Vec<_> = machine
         .requests()
         .iter()
@@ -357,13 +427,34 @@ mod tests {
     #[test]
     fn arguments_parse() {
         let cli = Cli::try_parse_from([
-            "run", "a.raw", "--firmware", "bios", "--provider", "ec2", "--metadata", "late=5", "--port", "0:80",
-            "--until", "login:", "--", "-s",
+            "run",
+            "a.raw",
+            "--firmware",
+            "bios",
+            "--provider",
+            "ec2",
+            "--metadata",
+            "late=5",
+            "--port",
+            "0:80",
+            "--until",
+            "login:",
+            "--",
+            "-s",
         ])
         .unwrap();
-        assert_eq!((cli.args.firmware, cli.args.metadata), (Firmware::Bios, Mode::Late(Duration::from_secs(5))));
-        assert_eq!((cli.args.port.as_slice(), cli.args.extra.as_slice()), (&[(0, 80)][..], &["-s".to_owned()][..]));
-        let error = Cli::try_parse_from(["run", "--disk", "floppy"]).err().unwrap().to_string();
+        assert_eq!(
+            (cli.args.firmware, cli.args.metadata),
+            (Firmware::Bios, Mode::Late(Duration::from_secs(5)))
+        );
+        assert_eq!(
+            (cli.args.port.as_slice(), cli.args.extra.as_slice()),
+            (&[(0, 80)][..], &["-s".to_owned()][..])
+        );
+        let error = Cli::try_parse_from(["run", "--disk", "floppy"])
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("virtio-scsi"), "{error}");
         assert!(Cli::try_parse_from(["run", "--port", "80"]).is_err());
     }

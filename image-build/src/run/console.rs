@@ -56,14 +56,20 @@ impl Console {
     }
 
     pub(super) fn copy_to_file(&self, path: &std::path::Path) -> Result<()> {
-        let file = File::create(path).map_err(|e| Error::environment(format!("writing {}", path.display())).because(e))?;
+        let file = File::create(path)
+            .map_err(|e| Error::environment(format!("writing {}", path.display())).because(e))?;
         self.copy_to(file);
         Ok(())
     }
 
     pub(super) fn append(&self, bytes: &[u8]) {
         let mut state = self.lock();
-        let State { text, filter, copies, .. } = &mut *state;
+        let State {
+            text,
+            filter,
+            copies,
+            ..
+        } = &mut *state;
         text.extend(bytes.iter().copied().filter(|b| filter.keeps(*b)));
         // A copy that cannot be written any more must not stop the machine.
         copies.retain_mut(|copy| copy.write_all(bytes).and_then(|()| copy.flush()).is_ok());
@@ -109,8 +115,15 @@ impl Console {
         match self.find(&regex, offset, Instant::now() + timeout) {
             Some(found) => Ok(found),
             None => {
-                let what = if self.closed() { "the machine stopped" } else { "time ran out" };
-                Err(Error::environment(format!("{what} before the console showed `{pattern}`; its last lines:\n{}", self.tail(30))))
+                let what = if self.closed() {
+                    "the machine stopped"
+                } else {
+                    "time ran out"
+                };
+                Err(Error::environment(format!(
+                    "{what} before the console showed `{pattern}`; its last lines:\n{}",
+                    self.tail(30)
+                )))
             }
         }
     }
@@ -120,13 +133,21 @@ impl Console {
         let mut state = self.lock();
         loop {
             if let Some(m) = state.text.get(offset..).and_then(|text| regex.find(text)) {
-                return Some(Found { text: String::from_utf8_lossy(m.as_bytes()).into_owned(), end: offset + m.end() });
+                return Some(Found {
+                    text: String::from_utf8_lossy(m.as_bytes()).into_owned(),
+                    end: offset + m.end(),
+                });
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if state.closed || left.is_zero() {
                 return None;
             }
-            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .0
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -138,7 +159,12 @@ impl Console {
             if left.is_zero() {
                 return false;
             }
-            state = self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .0
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         true
     }
@@ -146,9 +172,10 @@ impl Console {
 
 /// Compiles a pattern; `^` and `$` match at lines.
 pub(super) fn compile(pattern: &str) -> Result<Regex> {
-    regex::bytes::RegexBuilder::new(pattern).multi_line(true).build().map_err(|e| {
-        Error::usage(format!("`{pattern}` is no regular expression")).because(e)
-    })
+    regex::bytes::RegexBuilder::new(pattern)
+        .multi_line(true)
+        .build()
+        .map_err(|e| Error::usage(format!("`{pattern}` is no regular expression")).because(e))
 }
 
 /// Removes escape sequences (ECMA-48 CSI and two-byte ones) and carriage returns.
@@ -184,13 +211,24 @@ mod tests {
         let console = Console::default();
         let writer = console.clone();
         let thread = std::thread::spawn(move || {
-            for piece in ["[\x1b[0;3", "2m  OK  \x1b[0m] Rea", "ched ta", "rget\r\nlogin: "] {
+            for piece in [
+                "[\x1b[0;3",
+                "2m  OK  \x1b[0m] Rea",
+                "ched ta",
+                "rget\r\nlogin: ",
+            ] {
                 writer.append(piece.as_bytes());
             }
         });
-        let found = console.wait_for(r"^\[  OK  \] .*target$", 0, Duration::from_secs(10)).unwrap();
+        let found = console
+            .wait_for(r"^\[  OK  \] .*target$", 0, Duration::from_secs(10))
+            .unwrap();
         assert_eq!(found.text, "[  OK  ] Reached target");
-        assert!(console.wait_for("login:", found.end, Duration::from_secs(10)).is_ok());
+        assert!(
+            console
+                .wait_for("login:", found.end, Duration::from_secs(10))
+                .is_ok()
+        );
         thread.join().unwrap();
         assert!(console.wait_for("OK", found.end, Duration::ZERO).is_err());
     }
@@ -200,7 +238,9 @@ mod tests {
         let console = Console::default();
         console.append(b"last words\n");
         console.close();
-        let error = console.wait_for("x", 0, Duration::from_secs(60)).unwrap_err();
+        let error = console
+            .wait_for("x", 0, Duration::from_secs(60))
+            .unwrap_err();
         assert!(error.chain().contains("last words"), "{}", error.chain());
         assert!(console.wait_for("(", 0, Duration::ZERO).is_err());
     }

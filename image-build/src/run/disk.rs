@@ -37,16 +37,31 @@ fn format_of(image: &Path) -> Result<&'static str> {
     };
     let (head, tail) = read().input(|| format!("reading the image {}", image.display()))?;
     // VMDK extents may also be described by a text file; other archives are no disks.
-    if head.starts_with(b"PK") || head.get(257..262) == Some(b"ustar") || head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        return Err(Error::input(format!("{} is an archive or compressed, not a disk image", image.display()))
-            .hint("give the raw, qcow2, vmdk, vhd or vhdx file"));
+    if head.starts_with(b"PK")
+        || head.get(257..262) == Some(b"ustar")
+        || head.starts_with(&[0x1f, 0x8b])
+        || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+    {
+        return Err(Error::input(format!(
+            "{} is an archive or compressed, not a disk image",
+            image.display()
+        ))
+        .hint("give the raw, qcow2, vmdk, vhd or vhdx file"));
     }
     Ok(format(&head, &tail))
 }
 
 /// The overlay for `image`, in `dir` unless it is to stay. `size` is in bytes.
-pub(super) fn overlay(tools: &Tools, image: &Path, storage: &Storage, size: Option<u64>, dir: &Path) -> Result<PathBuf> {
-    let image = image.canonicalize().input(|| format!("opening the image {}", image.display()))?;
+pub(super) fn overlay(
+    tools: &Tools,
+    image: &Path,
+    storage: &Storage,
+    size: Option<u64>,
+    dir: &Path,
+) -> Result<PathBuf> {
+    let image = image
+        .canonicalize()
+        .input(|| format!("opening the image {}", image.display()))?;
     let format = format_of(&image)?;
     let path = match storage {
         Storage::Temporary => dir.join("disk.qcow2"),
@@ -54,7 +69,10 @@ pub(super) fn overlay(tools: &Tools, image: &Path, storage: &Storage, size: Opti
         Storage::Persistent(path) => path.clone(),
     };
     let mut command = tools.command(Tool::QemuImg)?;
-    command.args(["create", "-q", "-f", "qcow2", "-F", format, "-b"]).arg(&image).arg(&path);
+    command
+        .args(["create", "-q", "-f", "qcow2", "-F", format, "-b"])
+        .arg(&image)
+        .arg(&path);
     if let Some(size) = size {
         command.arg(size.to_string());
     }

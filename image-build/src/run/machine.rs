@@ -72,7 +72,13 @@ impl Machine {
             cdroms.push(path);
         }
         let paths = qemu::Paths {
-            disk: disk::overlay(tools, &config.image, &config.storage, config.disk_size, dir.path())?,
+            disk: disk::overlay(
+                tools,
+                &config.image,
+                &config.storage,
+                config.disk_size,
+                dir.path(),
+            )?,
             temporary: config.storage == Storage::Temporary,
             cdroms,
             qmp: at("qmp"),
@@ -82,8 +88,14 @@ impl Machine {
         };
 
         let log = Log::default();
-        let wire = Wire::start(&paths.machine, &paths.outside, scenario.clone(), log.clone())?;
-        let control = UnixListener::bind(&paths.qmp).environment(|| format!("listening on {}", paths.qmp.display()))?;
+        let wire = Wire::start(
+            &paths.machine,
+            &paths.outside,
+            scenario.clone(),
+            log.clone(),
+        )?;
+        let control = UnixListener::bind(&paths.qmp)
+            .environment(|| format!("listening on {}", paths.qmp.display()))?;
         let console = Console::default();
         if let Some(path) = &config.console_log {
             console.copy_to_file(path)?;
@@ -94,13 +106,31 @@ impl Machine {
         let qemu = Qemu::start(command, &at("qemu.log"), console.clone())?;
         let qmp = qemu.control(&control)?;
 
-        let forwards = match qmp.execute("human-monitor-command", json!({"command-line": "info usernet"}))?.as_str() {
+        let forwards = match qmp
+            .execute(
+                "human-monitor-command",
+                json!({"command-line": "info usernet"}),
+            )?
+            .as_str()
+        {
             Some(text) => qemu::forwarded(text),
             None => Vec::new(),
         };
         let port = forwards.iter().find(|f| f.1 == 22).map(|f| f.0);
-        let ssh = port.zip(config.ssh_key.clone()).map(|(port, key)| Ssh { port, key });
-        Ok(Machine { console, log, qmp, qemu, forwards, ssh, tools: tools.clone(), _wire: wire, dir })
+        let ssh = port
+            .zip(config.ssh_key.clone())
+            .map(|(port, key)| Ssh { port, key });
+        Ok(Machine {
+            console,
+            log,
+            qmp,
+            qemu,
+            forwards,
+            ssh,
+            tools: tools.clone(),
+            _wire: wire,
+            dir,
+        })
     }
 
     /// The serial console.
@@ -137,7 +167,12 @@ impl Machine {
     pub fn wait_for_ssh(&self, timeout: Duration) -> Result<()> {
         self.ssh_access()?
             .wait(&self.tools, "core", timeout)
-            .map_err(|e| e.hint(format!("the console's last lines:\n{}", self.console.tail(30))))
+            .map_err(|e| {
+                e.hint(format!(
+                    "the console's last lines:\n{}",
+                    self.console.tail(30)
+                ))
+            })
     }
 
     /// Runs a shell command as `core`.
@@ -147,11 +182,14 @@ impl Machine {
 
     /// As [`Machine::ssh`], with standard input.
     pub fn ssh_with_input(&self, command: &str, input: &[u8], timeout: Duration) -> Result<Output> {
-        self.ssh_access()?.run(&self.tools, "core", command, input, timeout)
+        self.ssh_access()?
+            .run(&self.tools, "core", command, input, timeout)
     }
 
     fn ssh_access(&self) -> Result<&Ssh> {
-        self.ssh.as_ref().ok_or_else(|| Error::usage("the machine was started without an SSH key"))
+        self.ssh
+            .as_ref()
+            .ok_or_else(|| Error::usage("the machine was started without an SSH key"))
     }
 
     /// Presses the power button: a system that listens shuts down.
@@ -212,8 +250,15 @@ impl Machine {
 }
 
 /// The firmware's code and this machine's copy of its variables.
-fn uefi(tools: &Tools, firmware: Firmware, storage: &Storage, dir: &Path) -> Result<Option<(PathBuf, PathBuf)>> {
-    let Some((code, template)) = qemu::uefi_files(firmware) else { return Ok(None) };
+fn uefi(
+    tools: &Tools,
+    firmware: Firmware,
+    storage: &Storage,
+    dir: &Path,
+) -> Result<Option<(PathBuf, PathBuf)>> {
+    let Some((code, template)) = qemu::uefi_files(firmware) else {
+        return Ok(None);
+    };
     let variables = match storage {
         Storage::Temporary => dir.join("vars.fd"),
         Storage::Persistent(path) => {
@@ -225,7 +270,8 @@ fn uefi(tools: &Tools, firmware: Firmware, storage: &Storage, dir: &Path) -> Res
     if !variables.exists() {
         let from = tools.data(template);
         let content = fs::read(&from).environment(|| format!("reading {}", from.display()))?;
-        fs::write(&variables, content).environment(|| format!("writing {}", variables.display()))?;
+        fs::write(&variables, content)
+            .environment(|| format!("writing {}", variables.display()))?;
     }
     Ok(Some((tools.data(code), variables)))
 }
@@ -242,7 +288,8 @@ struct Qemu {
 
 impl Qemu {
     fn start(mut command: Command, messages: &Path, console: Console) -> Result<Self> {
-        let stderr = fs::File::create(messages).environment(|| format!("writing {}", messages.display()))?;
+        let stderr =
+            fs::File::create(messages).environment(|| format!("writing {}", messages.display()))?;
         command.stdio(Stdio::piped(), Stdio::piped(), stderr.into());
         let (send, receive) = mpsc::channel();
         let shown = console.clone();
@@ -253,7 +300,9 @@ impl Qemu {
                     Ok(child) => child,
                     Err(e) => return drop(send.send(Err(e))),
                 };
-                let Some((stdin, mut stdout)) = child.stdin.take().zip(child.stdout.take()) else { return };
+                let Some((stdin, mut stdout)) = child.stdin.take().zip(child.stdout.take()) else {
+                    return;
+                };
                 let child = Arc::new(Mutex::new(child));
                 let _ = send.send(Ok((Arc::clone(&child), stdin)));
                 let mut buffer = [0; 16 * 1024];
@@ -265,9 +314,15 @@ impl Qemu {
                 shown.close();
             })
             .environment(|| "starting the console thread".to_owned())?;
-        let (child, stdin) =
-            receive.recv().map_err(|_| Error::environment("QEMU was started without its pipes"))??;
-        Ok(Qemu { child, stdin: Mutex::new(stdin), console, messages: messages.to_path_buf() })
+        let (child, stdin) = receive
+            .recv()
+            .map_err(|_| Error::environment("QEMU was started without its pipes"))??;
+        Ok(Qemu {
+            child,
+            stdin: Mutex::new(stdin),
+            console,
+            messages: messages.to_path_buf(),
+        })
     }
 
     /// Waits for QEMU to connect to `listener`.
@@ -277,22 +332,31 @@ impl Qemu {
             let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
             // Short, because QEMU may also have ended.
             if poll(&mut fds, PollTimeout::from(50u8)).is_ok_and(|n| n > 0) {
-                let (stream, _) = listener.accept().environment(|| "taking QEMU's control socket".to_owned())?;
+                let (stream, _) = listener
+                    .accept()
+                    .environment(|| "taking QEMU's control socket".to_owned())?;
                 return Qmp::new(stream).map_err(|e| match self.complaint() {
                     said if said.is_empty() => e,
-                    said => Error::environment(format!("QEMU did not start: {said}")),
+                    _ => self.did_not_start(),
                 });
             }
             if self.console.closed() || Instant::now() > deadline {
-                return Err(Error::environment(format!("QEMU did not start: {}", self.complaint()))
-                    .hint("arguments after `--` go to QEMU as they are; check them"));
+                return Err(self.did_not_start());
             }
         }
     }
 
+    fn did_not_start(&self) -> Error {
+        Error::environment(format!("QEMU did not start: {}", self.complaint()))
+            .hint("arguments after `--` go to QEMU as they are; check them")
+    }
+
     fn type_bytes(&self, bytes: &[u8]) -> Result<()> {
         let mut stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner);
-        stdin.write_all(bytes).and_then(|()| stdin.flush()).environment(|| "typing on the console".to_owned())
+        stdin
+            .write_all(bytes)
+            .and_then(|()| stdin.flush())
+            .environment(|| "typing on the console".to_owned())
     }
 
     fn kill(&self) {
@@ -312,7 +376,10 @@ impl Qemu {
     /// What QEMU printed as errors.
     fn complaint(&self) -> String {
         let text = fs::read_to_string(&self.messages).unwrap_or_default();
-        text.lines().filter(|l| !l.contains("warning:")).collect::<Vec<_>>().join("; ")
+        text.lines()
+            .filter(|l| !l.contains("warning:"))
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 }
 

@@ -25,7 +25,10 @@ pub(super) fn data_paths(tools: &Tools, command: &mut Command) {
     for dir in ["usr/share/qemu", "usr/share/seabios"] {
         command.arg("-L").arg(tools.data(dir));
     }
-    command.env("QEMU_MODULE_DIR", tools.data("usr/lib/x86_64-linux-gnu/qemu"));
+    command.env(
+        "QEMU_MODULE_DIR",
+        tools.data("usr/lib/x86_64-linux-gnu/qemu"),
+    );
 }
 
 /// A list of arguments under construction.
@@ -50,16 +53,35 @@ pub(super) fn arguments(config: &MachineConfig, look: &Look, paths: &Paths) -> V
     let mut a = Arguments::default();
     // `graphics=off` sends the BIOS's output to the serial port.
     let machine = if config.disk == Bus::Ide { "pc" } else { "q35" };
-    a.add(["-name", "holdfast", "-machine", &format!("{machine},graphics=off")]);
+    a.add([
+        "-name",
+        "holdfast",
+        "-machine",
+        &format!("{machine},graphics=off"),
+    ]);
     a.add(config.accel.arguments());
-    a.add(["-m", &config.memory.to_string(), "-smp", &config.cpus.to_string()]);
+    a.add([
+        "-m",
+        &config.memory.to_string(),
+        "-smp",
+        &config.cpus.to_string(),
+    ]);
     a.add(["-nodefaults", "-no-user-config", "-display", "none"]);
     a.add(["-device", "virtio-rng-pci"]);
-    a.add(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
+    a.add([
+        "-chardev",
+        "stdio,id=console,signal=off",
+        "-serial",
+        "chardev:console",
+    ]);
     a.path("-chardev", "socket,id=qmp,path=", &paths.qmp);
     a.add(["-mon", "chardev=qmp,mode=control"]);
     if let Some((code, variables)) = &paths.uefi {
-        a.path("-drive", "if=pflash,format=raw,unit=0,readonly=on,file=", code);
+        a.path(
+            "-drive",
+            "if=pflash,format=raw,unit=0,readonly=on,file=",
+            code,
+        );
         a.path("-drive", "if=pflash,format=raw,unit=1,file=", variables);
     }
     disk(&mut a, config, paths);
@@ -73,8 +95,16 @@ pub(super) fn arguments(config: &MachineConfig, look: &Look, paths: &Paths) -> V
 
 fn disk(a: &mut Arguments, config: &MachineConfig, paths: &Paths) {
     // What is thrown away need not reach the host's disk.
-    let cache = if paths.temporary { "unsafe" } else { "writeback" };
-    a.path("-drive", &format!("if=none,id=disk,format=qcow2,discard=unmap,cache={cache},file="), &paths.disk);
+    let cache = if paths.temporary {
+        "unsafe"
+    } else {
+        "writeback"
+    };
+    a.path(
+        "-drive",
+        &format!("if=none,id=disk,format=qcow2,discard=unmap,cache={cache},file="),
+        &paths.disk,
+    );
     let controller = match config.disk {
         Bus::VirtioScsi => Some("virtio-scsi-pci"),
         Bus::MptSas => Some("mptsas1068"),
@@ -95,16 +125,29 @@ fn disk(a: &mut Arguments, config: &MachineConfig, paths: &Paths) {
     // 0 stays free for a kernel given with `-kernel`.
     a.add(["-device", &format!("{device},drive=disk,bootindex=1")]);
     for (n, cdrom) in paths.cdroms.iter().enumerate() {
-        a.path("-drive", &format!("if=none,id=cd{n},format=raw,media=cdrom,readonly=on,file="), cdrom);
+        a.path(
+            "-drive",
+            &format!("if=none,id=cd{n},format=raw,media=cdrom,readonly=on,file="),
+            cdrom,
+        );
         a.add(["-device", &format!("ide-cd,bus=ide.{},drive=cd{n}", n + 1)]);
     }
 }
 
 fn network(a: &mut Arguments, config: &MachineConfig, paths: &Paths) {
     // card <-> wire <-> hub <-> user network
-    a.path("-netdev", "stream,id=net0,server=off,addr.type=unix,addr.path=", &paths.machine);
-    a.path("-netdev", "stream,id=up,server=off,addr.type=unix,addr.path=", &paths.outside);
-    let mut user = format!("user,id=user,net=10.0.2.0/24,host={GATEWAY},dns={DNS},dhcpstart={GUEST}");
+    a.path(
+        "-netdev",
+        "stream,id=net0,server=off,addr.type=unix,addr.path=",
+        &paths.machine,
+    );
+    a.path(
+        "-netdev",
+        "stream,id=up,server=off,addr.type=unix,addr.path=",
+        &paths.outside,
+    );
+    let mut user =
+        format!("user,id=user,net=10.0.2.0/24,host={GATEWAY},dns={DNS},dhcpstart={GUEST}");
     if !config.internet {
         user.push_str(",restrict=on");
     }
@@ -112,7 +155,12 @@ fn network(a: &mut Arguments, config: &MachineConfig, paths: &Paths) {
         user.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-{GUEST}:{machine}"));
     }
     a.add(["-netdev", &user]);
-    a.add(["-netdev", "hubport,id=hub-up,hubid=0,netdev=up", "-netdev", "hubport,id=hub-user,hubid=0,netdev=user"]);
+    a.add([
+        "-netdev",
+        "hubport,id=hub-up,hubid=0,netdev=up",
+        "-netdev",
+        "hubport,id=hub-user,hubid=0,netdev=user",
+    ]);
     let card = match config.nic {
         Nic::VirtioNet => "virtio-net-pci",
         Nic::E1000 => "e1000",
@@ -139,7 +187,10 @@ pub(super) fn forwarded(text: &str) -> Vec<(u16, u16)> {
 pub(super) fn uefi_files(firmware: Firmware) -> Option<(&'static str, &'static str)> {
     match firmware {
         Firmware::Bios => None,
-        Firmware::Uefi => Some(("usr/share/OVMF/OVMF_CODE_4M.fd", "usr/share/OVMF/OVMF_VARS_4M.fd")),
+        Firmware::Uefi => Some((
+            "usr/share/OVMF/OVMF_CODE_4M.fd",
+            "usr/share/OVMF/OVMF_VARS_4M.fd",
+        )),
     }
 }
 
@@ -158,23 +209,45 @@ mod tests {
             outside: "/o".into(),
             uefi: None,
         };
-        let look = Look { smbios: vec!["type=1,product=X".to_owned()], ..Look::default() };
-        arguments(config, &look, &paths).iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        let look = Look {
+            smbios: vec!["type=1,product=X".to_owned()],
+            ..Look::default()
+        };
+        arguments(config, &look, &paths)
+            .iter()
+            .map(|w| w.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
     fn hardware_is_as_asked() {
         let mut config = MachineConfig::new("/i", Accel::Tcg);
         let text = line(&config);
-        assert!(text.contains("-machine q35") && text.contains("virtio-blk-pci,drive=disk,bootindex=1"), "{text}");
-        assert!(text.contains("file=/d,,1") && text.contains("-smbios type=1,product=X"), "{text}");
-        assert!(text.contains("hostfwd=tcp:127.0.0.1:0-10.0.2.15:22"), "{text}");
+        assert!(
+            text.contains("-machine q35") && text.contains("virtio-blk-pci,drive=disk,bootindex=1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("file=/d,,1") && text.contains("-smbios type=1,product=X"),
+            "{text}"
+        );
+        assert!(
+            text.contains("hostfwd=tcp:127.0.0.1:0-10.0.2.15:22"),
+            "{text}"
+        );
         config.disk = Bus::Ide;
         config.forwards = vec![(8080, 80)];
         config.internet = false;
         let text = line(&config);
-        assert!(text.contains("-machine pc") && text.contains("ide-hd,bus=ide.0"), "{text}");
-        assert!(text.contains("127.0.0.1:8080-10.0.2.15:80") && text.contains("restrict=on"), "{text}");
+        assert!(
+            text.contains("-machine pc") && text.contains("ide-hd,bus=ide.0"),
+            "{text}"
+        );
+        assert!(
+            text.contains("127.0.0.1:8080-10.0.2.15:80") && text.contains("restrict=on"),
+            "{text}"
+        );
     }
 
     #[test]

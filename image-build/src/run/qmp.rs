@@ -31,7 +31,11 @@ impl Shared {
     }
 
     /// Waits until `pick` finds something.
-    fn wait<T>(&self, timeout: Duration, mut pick: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+    fn wait<T>(
+        &self,
+        timeout: Duration,
+        mut pick: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
         let deadline = Instant::now() + timeout;
         let mut state = self.lock();
         loop {
@@ -42,7 +46,11 @@ impl Shared {
             if state.closed || left.is_zero() {
                 return None;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }
@@ -57,13 +65,17 @@ pub(super) struct Qmp {
 impl Qmp {
     /// Takes the socket QEMU connected to.
     pub(super) fn new(stream: UnixStream) -> Result<Self> {
-        let reader = stream.try_clone().environment(|| "using QEMU's control socket".to_owned())?;
+        let reader = stream
+            .try_clone()
+            .environment(|| "using QEMU's control socket".to_owned())?;
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         std::thread::spawn(move || {
             for line in BufReader::new(reader).lines() {
                 let Ok(line) = line else { break };
-                let Ok(value) = serde_json::from_str::<Value>(&line) else { continue };
+                let Ok(value) = serde_json::from_str::<Value>(&line) else {
+                    continue;
+                };
                 let mut state = theirs.lock();
                 if value.get("event").is_some() {
                     state.events.push(value);
@@ -77,8 +89,15 @@ impl Qmp {
             theirs.lock().closed = true;
             theirs.changed.notify_all();
         });
-        let qmp = Qmp { writer: Mutex::new(stream), shared };
-        if qmp.shared.wait(TIMEOUT, |s| s.greeted.then_some(())).is_none() {
+        let qmp = Qmp {
+            writer: Mutex::new(stream),
+            shared,
+        };
+        if qmp
+            .shared
+            .wait(TIMEOUT, |s| s.greeted.then_some(()))
+            .is_none()
+        {
             return Err(Error::environment("QEMU's control socket does not answer"));
         }
         qmp.execute("qmp_capabilities", json!({}))?;
@@ -90,25 +109,42 @@ impl Qmp {
         // Held until the reply is there: one command at a time.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let line = format!("{}\n", json!({"execute": command, "arguments": arguments}));
-        writer.write_all(line.as_bytes()).environment(|| format!("sending `{command}` to QEMU"))?;
+        writer
+            .write_all(line.as_bytes())
+            .environment(|| format!("sending `{command}` to QEMU"))?;
         let mut reply = self
             .shared
-            .wait(TIMEOUT, |s| (!s.replies.is_empty()).then(|| s.replies.remove(0)))
+            .wait(TIMEOUT, |s| {
+                (!s.replies.is_empty()).then(|| s.replies.remove(0))
+            })
             .ok_or_else(|| Error::environment(format!("QEMU did not answer `{command}`")))?;
         match reply.get("error") {
-            Some(error) => Err(Error::environment(format!("QEMU refused `{command}`: {}", error["desc"]))),
+            Some(error) => Err(Error::environment(format!(
+                "QEMU refused `{command}`: {}",
+                error["desc"]
+            ))),
             None => Ok(reply["return"].take()),
         }
     }
 
     /// The data of the first event called `name`, waiting for it if need be.
     pub(super) fn event(&self, name: &str, timeout: Duration) -> Option<Value> {
-        self.shared.wait(timeout, |s| s.events.iter().find(|e| e["event"] == name).map(|e| e["data"].clone()))
+        self.shared.wait(timeout, |s| {
+            s.events
+                .iter()
+                .find(|e| e["event"] == name)
+                .map(|e| e["data"].clone())
+        })
     }
 
     /// How often the event `name` came.
     pub(super) fn count(&self, name: &str) -> usize {
-        self.shared.lock().events.iter().filter(|e| e["event"] == name).count()
+        self.shared
+            .lock()
+            .events
+            .iter()
+            .filter(|e| e["event"] == name)
+            .count()
     }
 }
 
@@ -133,8 +169,16 @@ mod tests {
         });
         let qmp = Qmp::new(ours).unwrap();
         assert_eq!(qmp.execute("x", json!({})).unwrap()["a"], 1);
-        assert!(qmp.execute("bad", json!({})).unwrap_err().chain().contains("no such"));
-        assert_eq!(qmp.event("SHUTDOWN", Duration::from_secs(5)).unwrap()["guest"], true);
+        assert!(
+            qmp.execute("bad", json!({}))
+                .unwrap_err()
+                .chain()
+                .contains("no such")
+        );
+        assert_eq!(
+            qmp.event("SHUTDOWN", Duration::from_secs(5)).unwrap()["guest"],
+            true
+        );
         assert_eq!((qmp.count("SHUTDOWN"), qmp.count("RESET")), (2, 0));
         drop(qmp);
         drop(qemu);

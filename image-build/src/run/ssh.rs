@@ -37,14 +37,20 @@ impl KeyPair {
 
     fn make(tools: &Tools, path: &Path) -> Result<()> {
         let mut command = tools.command(Tool::SshKeygen)?;
-        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "image-build", "-f"]).arg(path);
+        command
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", "image-build", "-f"])
+            .arg(path);
         command.run().map(drop)
     }
 
     fn read(private: PathBuf) -> Result<Self> {
         let path = private.with_extension("pub");
-        let public = fs::read_to_string(&path).environment(|| format!("reading {}", path.display()))?;
-        Ok(KeyPair { private, public: public.trim().to_owned() })
+        let public =
+            fs::read_to_string(&path).environment(|| format!("reading {}", path.display()))?;
+        Ok(KeyPair {
+            private,
+            public: public.trim().to_owned(),
+        })
     }
 }
 
@@ -65,11 +71,20 @@ impl Output {
         if self.status == 0 {
             return Ok(self.stdout);
         }
-        Err(Error::environment(format!("the command ended with status {}: {}", self.status, self.stderr.trim())))
+        Err(Error::environment(format!(
+            "the command ended with status {}: {}",
+            self.status,
+            self.stderr.trim()
+        )))
     }
 
     fn unreachable(&self) -> bool {
-        const SIGNS: &[&str] = &["Connection", "kex_exchange", "Permission denied", "not allowed at this time"];
+        const SIGNS: &[&str] = &[
+            "Connection",
+            "kex_exchange",
+            "Permission denied",
+            "not allowed at this time",
+        ];
         self.status == 255 && SIGNS.iter().any(|sign| self.stderr.contains(sign))
     }
 }
@@ -92,9 +107,17 @@ impl Ssh {
     }
 
     /// Runs `command` with the shell of `user`, with `input` as standard input.
-    pub(super) fn run(&self, tools: &Tools, user: &str, command: &str, input: &[u8], timeout: Duration) -> Result<Output> {
+    pub(super) fn run(
+        &self,
+        tools: &Tools,
+        user: &str,
+        command: &str,
+        input: &[u8],
+        timeout: Duration,
+    ) -> Result<Output> {
         let mut ssh = tools.command_for_life(Tool::Ssh)?;
-        ssh.args(["-F", "none", "-T", "-p", &self.port.to_string(), "-i"]).arg(&self.key);
+        ssh.args(["-F", "none", "-T", "-p", &self.port.to_string(), "-i"])
+            .arg(&self.key);
         for option in [
             "BatchMode=yes",
             "IdentitiesOnly=yes",
@@ -109,7 +132,8 @@ impl Ssh {
             ssh.args(["-o", option]);
         }
         ssh.arg(format!("{user}@127.0.0.1")).arg(command);
-        run_with_deadline(&mut ssh, input, timeout).map_err(|e| e.hint(format!("the command was: {command}")))
+        run_with_deadline(&mut ssh, input, timeout)
+            .map_err(|e| e.hint(format!("the command was: {command}")))
     }
 
     /// As [`Ssh::run`], and waits until the machine accepts connections.
@@ -125,7 +149,10 @@ impl Ssh {
                 Err(e) => e.chain(),
             };
             if Instant::now() + PAUSE >= deadline {
-                return Err(Error::environment(format!("no SSH to the machine within {} s: {why}", timeout.as_secs())));
+                return Err(Error::environment(format!(
+                    "no SSH to the machine within {} s: {why}",
+                    timeout.as_secs()
+                )));
             }
             std::thread::sleep(PAUSE);
         }
@@ -166,12 +193,24 @@ fn run_with_deadline(command: &mut Command, input: &[u8], timeout: Duration) -> 
     let stderr = child.0.stderr.take().map(read_all);
     let collect = |from: Option<mpsc::Receiver<Vec<u8>>>| -> Result<String> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let bytes = from.map_or(Ok(Vec::new()), |f| f.recv_timeout(left)).map_err(|_| {
-            Error::environment(format!("a command in the machine did not end within {} s", timeout.as_secs()))
-        })?;
+        let bytes = from
+            .map_or(Ok(Vec::new()), |f| f.recv_timeout(left))
+            .map_err(|_| {
+                Error::environment(format!(
+                    "a command in the machine did not end within {} s",
+                    timeout.as_secs()
+                ))
+            })?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let (stdout, stderr) = (collect(stdout)?, collect(stderr)?);
-    let status = child.0.wait().environment(|| "waiting for ssh".to_owned())?;
-    Ok(Output { status: status.code().unwrap_or(255), stdout, stderr })
+    let status = child
+        .0
+        .wait()
+        .environment(|| "waiting for ssh".to_owned())?;
+    Ok(Output {
+        status: status.code().unwrap_or(255),
+        stdout,
+        stderr,
+    })
 }

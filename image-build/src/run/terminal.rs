@@ -2,7 +2,10 @@
 
 use std::io::{IsTerminal, Read, Stdin};
 
-use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, SpecialCharacterIndices, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    LocalFlags, OutputFlags, SetArg, SpecialCharacterIndices, Termios, cfmakeraw, tcgetattr,
+    tcsetattr,
+};
 
 /// Ctrl-A, which starts commands to us, as in QEMU itself.
 const ESCAPE: u8 = 1;
@@ -55,7 +58,8 @@ impl Raw {
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
         // Our own lines need carriage returns; the machine's are not hurt by more.
-        raw.output_flags.insert(OutputFlags::OPOST | OutputFlags::ONLCR);
+        raw.output_flags
+            .insert(OutputFlags::OPOST | OutputFlags::ONLCR);
         raw.local_flags.remove(LocalFlags::ISIG);
         raw.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
         raw.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;

@@ -14,8 +14,14 @@ const PASSWORD_PORT: u16 = 8080;
 pub(super) static ROUTER: Provider = Provider {
     name: "cloudstack",
     about: "Apache CloudStack: virtual router and password server",
-    endpoints: &[(IpAddr::V4(GATEWAY), 80), (IpAddr::V4(GATEWAY), PASSWORD_PORT)],
-    look: |_| Look { smbios: smbios(), ..Look::default() },
+    endpoints: &[
+        (IpAddr::V4(GATEWAY), 80),
+        (IpAddr::V4(GATEWAY), PASSWORD_PORT),
+    ],
+    look: |_| Look {
+        smbios: smbios(),
+        ..Look::default()
+    },
     respond,
 };
 
@@ -24,12 +30,19 @@ pub(super) static DRIVE: Provider = Provider {
     name: "cloudstack-configdrive",
     about: "Apache CloudStack: config drive",
     endpoints: &[],
-    look: |scenario| Look { smbios: smbios(), cdroms: vec![drive(scenario)], ..Look::default() },
+    look: |scenario| Look {
+        smbios: smbios(),
+        cdroms: vec![drive(scenario)],
+        ..Look::default()
+    },
     respond: |_, _, _, _| Response::status(404),
 };
 
 fn smbios() -> Vec<String> {
-    vec!["type=1,manufacturer=Apache Software Foundation,product=CloudStack KVM Hypervisor".to_owned()]
+    vec![
+        "type=1,manufacturer=Apache Software Foundation,product=CloudStack KVM Hypervisor"
+            .to_owned(),
+    ]
 }
 
 fn instance_id(scenario: &Scenario) -> String {
@@ -40,7 +53,10 @@ fn values(scenario: &Scenario) -> Vec<(&'static str, String)> {
     let name = scenario.short_hostname().to_owned();
     vec![
         ("availability-zone", "zone1".to_owned()),
-        ("cloud-identifier", "CloudStack-{5f6f2b63-2a2e-4e4b-8f67-3f0a3d2a4c10}".to_owned()),
+        (
+            "cloud-identifier",
+            "CloudStack-{5f6f2b63-2a2e-4e4b-8f67-3f0a3d2a4c10}".to_owned(),
+        ),
         ("instance-id", instance_id(scenario)),
         ("local-hostname", name.clone()),
         ("local-ipv4", GUEST.to_string()),
@@ -67,14 +83,20 @@ fn respond(scenario: &Scenario, called: SocketAddr, request: &Request, log: &Log
         tree.file(format!("latest/{name}"), value);
     }
     // The router answers with an empty file when there is no user-data.
-    tree.file("latest/user-data", scenario.user_data.clone().unwrap_or_default());
-    tree.get(&request.path).map_or_else(|| Response::status(404), Response::bytes)
+    tree.file(
+        "latest/user-data",
+        scenario.user_data.clone().unwrap_or_default(),
+    );
+    tree.get(&request.path)
+        .map_or_else(|| Response::status(404), Response::bytes)
 }
 
 /// The password protocol: one header tells what is wanted.
 fn password(scenario: &Scenario, request: &Request, log: &Log) -> Response {
     const HEADER: &str = "domu_request";
-    let saved = log.any(|e| e.called.port() == PASSWORD_PORT && e.request.header(HEADER) == Some("saved_password"));
+    let saved = log.any(|e| {
+        e.called.port() == PASSWORD_PORT && e.request.header(HEADER) == Some("saved_password")
+    });
     match (request.header(HEADER), &scenario.password) {
         (Some("send_my_password"), Some(_)) if saved => Response::text("saved_password"),
         (Some("send_my_password"), Some(password)) => Response::text(password.as_bytes()),
@@ -95,7 +117,10 @@ fn drive(scenario: &Scenario) -> Vec<u8> {
         files.push(File::new("cloudstack/userdata/user_data.txt", data.clone()));
     }
     if let Some(password) = &scenario.password {
-        files.push(File::new("cloudstack/password/vm_password.txt", password.clone()));
+        files.push(File::new(
+            "cloudstack/password/vm_password.txt",
+            password.clone(),
+        ));
     }
     iso::image("config-2", &files)
 }
@@ -113,10 +138,16 @@ mod tests {
     #[test]
     fn keys_are_plain() {
         let mut s = Scenario::new(&ROUTER);
-        s.ssh_keys = vec!["ssh-ed25519 AAAA a".to_owned(), "ssh-ed25519 BBBB b\n".to_owned()];
+        s.ssh_keys = vec![
+            "ssh-ed25519 AAAA a".to_owned(),
+            "ssh-ed25519 BBBB b\n".to_owned(),
+        ];
         let log = Log::default();
         for path in ["/latest/meta-data/public-keys", "/latest/public-keys"] {
-            assert_eq!(ask(&s, &log, 80, &Request::get(path)), "ssh-ed25519 AAAA a\nssh-ed25519 BBBB b\n");
+            assert_eq!(
+                ask(&s, &log, 80, &Request::get(path)),
+                "ssh-ed25519 AAAA a\nssh-ed25519 BBBB b\n"
+            );
         }
         assert_eq!(ask(&s, &log, 80, &Request::get("/latest/user-data")), "");
         assert!(ask(&s, &log, 80, &Request::get("/latest/meta-data/")).contains("vm-id"));

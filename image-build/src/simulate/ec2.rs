@@ -14,7 +14,10 @@ pub(super) static EC2: Provider = Provider {
     about: "Amazon EC2: metadata service with session tokens",
     endpoints: &[
         (IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80),
-        (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), 80),
+        (
+            IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+            80,
+        ),
     ],
     look,
     respond,
@@ -22,10 +25,35 @@ pub(super) static EC2: Provider = Provider {
 
 /// API versions the real service lists, oldest first.
 pub(super) const VERSIONS: &[&str] = &[
-    "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01", "2008-09-01",
-    "2009-04-04", "2011-01-01", "2011-05-01", "2012-01-12", "2014-02-25", "2014-11-05", "2015-10-20", "2016-04-19",
-    "2016-06-30", "2016-09-02", "2018-03-28", "2018-08-17", "2018-09-24", "2019-10-01", "2020-10-27", "2021-01-03",
-    "2021-03-23", "2021-07-15", "2022-09-24", "2024-04-11", "latest",
+    "1.0",
+    "2007-01-19",
+    "2007-03-01",
+    "2007-08-29",
+    "2007-10-10",
+    "2007-12-15",
+    "2008-02-01",
+    "2008-09-01",
+    "2009-04-04",
+    "2011-01-01",
+    "2011-05-01",
+    "2012-01-12",
+    "2014-02-25",
+    "2014-11-05",
+    "2015-10-20",
+    "2016-04-19",
+    "2016-06-30",
+    "2016-09-02",
+    "2018-03-28",
+    "2018-08-17",
+    "2018-09-24",
+    "2019-10-01",
+    "2020-10-27",
+    "2021-01-03",
+    "2021-03-23",
+    "2021-07-15",
+    "2022-09-24",
+    "2024-04-11",
+    "latest",
 ];
 /// The real service accepts at most this for a token, in seconds.
 const MAX_TTL: u32 = 21600;
@@ -33,13 +61,21 @@ const PUBLIC_IP: &str = "203.0.113.25";
 
 fn look(scenario: &Scenario) -> Look {
     // The id's digits, so that two machines differ as real ones do.
-    let id: String = instance_id(scenario).chars().filter(char::is_ascii_hexdigit).chain("0".repeat(12).chars()).take(12).collect();
+    let id: String = instance_id(scenario)
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .chain("0".repeat(12).chars())
+        .take(12)
+        .collect();
     let uuid = format!("ec2e1916-9099-7caf-fd21-{id}");
     Look {
         smbios: vec![
             "type=0,vendor=Amazon EC2,version=1.0,date=10/16/2017".to_owned(),
             format!("type=1,manufacturer=Amazon EC2,product=t3.small,serial={uuid},uuid={uuid}"),
-            format!("type=2,manufacturer=Amazon EC2,asset={}", instance_id(scenario)),
+            format!(
+                "type=2,manufacturer=Amazon EC2,asset={}",
+                instance_id(scenario)
+            ),
             "type=3,manufacturer=Amazon EC2,asset=Amazon EC2".to_owned(),
         ],
         // Interface MTU, as in a VPC without jumbo frames.
@@ -83,11 +119,20 @@ fn respond(scenario: &Scenario, _called: SocketAddr, request: &Request, _log: &L
     }
     match rest.trim_end_matches('/') {
         "" => {
-            let user_data = if scenario.user_data.is_some() { "\nuser-data" } else { "" };
+            let user_data = if scenario.user_data.is_some() {
+                "\nuser-data"
+            } else {
+                ""
+            };
             Response::text(format!("dynamic\nmeta-data{user_data}"))
         }
-        "user-data" => scenario.user_data.clone().map_or_else(|| Response::status(404), Response::bytes),
-        rest => tree(scenario).get(rest).map_or_else(|| Response::status(404), Response::text),
+        "user-data" => scenario
+            .user_data
+            .clone()
+            .map_or_else(|| Response::status(404), Response::bytes),
+        rest => tree(scenario)
+            .get(rest)
+            .map_or_else(|| Response::status(404), Response::text),
     }
 }
 
@@ -102,24 +147,30 @@ fn issue_token(scenario: &Scenario, request: &Request) -> Response {
     if request.header("x-forwarded-for").is_some() {
         return Response::status(403);
     }
-    let ttl = request.header("x-aws-ec2-metadata-token-ttl-seconds").and_then(|t| t.parse::<u32>().ok());
+    let ttl = request
+        .header("x-aws-ec2-metadata-token-ttl-seconds")
+        .and_then(|t| t.parse::<u32>().ok());
     match ttl {
-        Some(ttl) if (1..=MAX_TTL).contains(&ttl) => {
-            Response::text(token(scenario)).with("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", ttl.to_string())
-        }
+        Some(ttl) if (1..=MAX_TTL).contains(&ttl) => Response::text(token(scenario))
+            .with("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", ttl.to_string()),
         _ => Response::status(400),
     }
 }
 
 /// Adds `meta-data/public-keys`, which lists `0=name` instead of its entries.
 pub(super) fn public_keys(tree: &mut Tree, scenario: &Scenario) {
-    let names: Vec<String> = (0..scenario.ssh_keys.len()).map(|n| format!("{n}=key{n}")).collect();
+    let names: Vec<String> = (0..scenario.ssh_keys.len())
+        .map(|n| format!("{n}=key{n}"))
+        .collect();
     if names.is_empty() {
         return;
     }
     tree.listing("meta-data/public-keys", names.join("\n"));
     for (n, key) in scenario.ssh_keys.iter().enumerate() {
-        tree.file(format!("meta-data/public-keys/{n}/openssh-key"), format!("{}\n", key.trim_end()));
+        tree.file(
+            format!("meta-data/public-keys/{n}/openssh-key"),
+            format!("{}\n", key.trim_end()),
+        );
     }
 }
 
@@ -144,7 +195,10 @@ fn tree(scenario: &Scenario) -> Tree {
         ("placement/availability-zone-id", "euc1-az2"),
         ("placement/region", "eu-central-1"),
         ("profile", "default-hvm"),
-        ("public-hostname", "ec2-203-0-113-25.eu-central-1.compute.amazonaws.com"),
+        (
+            "public-hostname",
+            "ec2-203-0-113-25.eu-central-1.compute.amazonaws.com",
+        ),
         ("public-ipv4", PUBLIC_IP),
         ("reservation-id", "r-0123456789abcdef0"),
         ("security-groups", "default"),
@@ -184,7 +238,10 @@ fn tree(scenario: &Scenario) -> Tree {
         "region": "eu-central-1",
         "version": "2017-09-30",
     });
-    tree.file("dynamic/instance-identity/document", format!("{document:#}"));
+    tree.file(
+        "dynamic/instance-identity/document",
+        format!("{document:#}"),
+    );
     tree
 }
 
@@ -195,60 +252,122 @@ mod tests {
     fn scenario() -> Scenario {
         Scenario {
             user_data: Some(b"#cloud-config\n".to_vec()),
-            ssh_keys: vec!["ssh-ed25519 AAAA a".to_owned(), "ssh-ed25519 BBBB b".to_owned()],
+            ssh_keys: vec![
+                "ssh-ed25519 AAAA a".to_owned(),
+                "ssh-ed25519 BBBB b".to_owned(),
+            ],
             ..Scenario::new(&EC2)
         }
     }
 
     fn ask(scenario: &Scenario, request: &Request) -> (u16, String) {
-        let r = respond(scenario, "169.254.169.254:80".parse().unwrap(), request, &Log::default());
+        let r = respond(
+            scenario,
+            "169.254.169.254:80".parse().unwrap(),
+            request,
+            &Log::default(),
+        );
         (r.status, String::from_utf8(r.body).unwrap())
     }
 
     fn with_token(path: &str) -> (u16, String) {
         let s = scenario();
-        let put = Request { method: "PUT".to_owned(), ..Request::get("/latest/api/token") }
-            .with("X-aws-ec2-metadata-token-ttl-seconds", "21600");
+        let put = Request {
+            method: "PUT".to_owned(),
+            ..Request::get("/latest/api/token")
+        }
+        .with("X-aws-ec2-metadata-token-ttl-seconds", "21600");
         let (status, token) = ask(&s, &put);
         assert_eq!(status, 200);
-        ask(&s, &Request::get(path).with("X-aws-ec2-metadata-token", &token))
+        ask(
+            &s,
+            &Request::get(path).with("X-aws-ec2-metadata-token", &token),
+        )
     }
 
     #[test]
     fn token_is_demanded() {
         let s = scenario();
         assert_eq!(ask(&s, &Request::get("/latest/user-data")).0, 401);
-        assert_eq!(ask(&s, &Request::get("/latest/user-data").with("X-aws-ec2-metadata-token", "x")).0, 401);
-        let put = Request { method: "PUT".to_owned(), ..Request::get("/latest/api/token") };
+        assert_eq!(
+            ask(
+                &s,
+                &Request::get("/latest/user-data").with("X-aws-ec2-metadata-token", "x")
+            )
+            .0,
+            401
+        );
+        let put = Request {
+            method: "PUT".to_owned(),
+            ..Request::get("/latest/api/token")
+        };
         assert_eq!(ask(&s, &put).0, 400);
-        assert_eq!(ask(&s, &put.clone().with("X-aws-ec2-metadata-token-ttl-seconds", "21601")).0, 400);
-        assert_eq!(with_token("/2009-04-04/user-data"), (200, "#cloud-config\n".to_owned()));
+        assert_eq!(
+            ask(
+                &s,
+                &put.clone()
+                    .with("X-aws-ec2-metadata-token-ttl-seconds", "21601")
+            )
+            .0,
+            400
+        );
+        assert_eq!(
+            with_token("/2009-04-04/user-data"),
+            (200, "#cloud-config\n".to_owned())
+        );
     }
 
     #[test]
     fn version_one() {
         let mut s = scenario();
         s.tokens = Tokens::Unknown;
-        let put = Request { method: "PUT".to_owned(), ..Request::get("/latest/api/token") };
+        let put = Request {
+            method: "PUT".to_owned(),
+            ..Request::get("/latest/api/token")
+        };
         assert_eq!(ask(&s, &put).0, 404);
-        assert_eq!(ask(&s, &Request::get("/2009-04-04/meta-data/hostname")).1, "holdfast");
+        assert_eq!(
+            ask(&s, &Request::get("/2009-04-04/meta-data/hostname")).1,
+            "holdfast"
+        );
     }
 
     #[test]
     fn keys_and_listings() {
-        assert_eq!(with_token("/latest/meta-data/public-keys/").1, "0=key0\n1=key1");
-        assert_eq!(with_token("/latest/meta-data/public-keys/1/openssh-key").1, "ssh-ed25519 BBBB b\n");
-        assert_eq!(with_token("/latest/meta-data/public-keys/0").1, "openssh-key");
+        assert_eq!(
+            with_token("/latest/meta-data/public-keys/").1,
+            "0=key0\n1=key1"
+        );
+        assert_eq!(
+            with_token("/latest/meta-data/public-keys/1/openssh-key").1,
+            "ssh-ed25519 BBBB b\n"
+        );
+        assert_eq!(
+            with_token("/latest/meta-data/public-keys/0").1,
+            "openssh-key"
+        );
         let all = with_token("/latest/meta-data/").1;
-        assert!(all.contains("\nnetwork/\n") && all.contains("\npublic-keys/\n"), "{all}");
+        assert!(
+            all.contains("\nnetwork/\n") && all.contains("\npublic-keys/\n"),
+            "{all}"
+        );
         assert_eq!(with_token("/latest/").1, "dynamic\nmeta-data\nuser-data");
         assert_eq!(with_token("/1999-01-01/meta-data/").0, 404);
-        assert!(with_token("/latest/dynamic/instance-identity/document").1.contains("eu-central-1"));
+        assert!(
+            with_token("/latest/dynamic/instance-identity/document")
+                .1
+                .contains("eu-central-1")
+        );
     }
 
     #[test]
     fn uuid_tells_the_provider() {
         let look = look(&scenario());
-        assert!(look.smbios.iter().any(|s| s.contains("uuid=ec2e1916-9099-7caf-fd21-012345678")), "{look:?}");
+        assert!(
+            look.smbios
+                .iter()
+                .any(|s| s.contains("uuid=ec2e1916-9099-7caf-fd21-012345678")),
+            "{look:?}"
+        );
     }
 }

@@ -26,19 +26,28 @@ pub struct Request {
 impl Request {
     /// A `GET` of `path`.
     pub fn get(path: &str) -> Self {
-        Request { method: "GET".to_owned(), path: path.to_owned(), keep_alive: true, ..Request::default() }
+        Request {
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            keep_alive: true,
+            ..Request::default()
+        }
     }
 
     /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        self.headers
+            .push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 
     /// First value of the header `name` (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// Whether the method only reads.
@@ -61,14 +70,19 @@ pub enum Parsed {
 /// Reads one request from the start of `bytes`.
 pub fn parse(bytes: &[u8]) -> Parsed {
     let Some(head_len) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else {
-        return if bytes.len() > HEAD_LIMIT { Parsed::Bad(431) } else { Parsed::Incomplete };
+        return if bytes.len() > HEAD_LIMIT {
+            Parsed::Bad(431)
+        } else {
+            Parsed::Incomplete
+        };
     };
     let Ok(head) = std::str::from_utf8(&bytes[..head_len]) else {
         return Parsed::Bad(400);
     };
     let mut lines = head.split("\r\n");
     let mut first = lines.next().unwrap_or_default().split(' ');
-    let (Some(method), Some(target), Some(version), None) = (first.next(), first.next(), first.next(), first.next())
+    let (Some(method), Some(target), Some(version), None) =
+        (first.next(), first.next(), first.next(), first.next())
     else {
         return Parsed::Bad(400);
     };
@@ -141,19 +155,33 @@ pub struct Response {
 impl Response {
     /// 200 with plain text.
     pub fn text(body: impl Into<Vec<u8>>) -> Self {
-        Response { status: 200, content_type: "text/plain", headers: Vec::new(), body: body.into() }
+        Response {
+            status: 200,
+            content_type: "text/plain",
+            headers: Vec::new(),
+            body: body.into(),
+        }
     }
     /// 200 with JSON.
     pub fn json(value: &serde_json::Value) -> Self {
-        Response { content_type: "application/json", ..Response::text(format!("{value:#}")) }
+        Response {
+            content_type: "application/json",
+            ..Response::text(format!("{value:#}"))
+        }
     }
     /// 200 with raw bytes.
     pub fn bytes(body: impl Into<Vec<u8>>) -> Self {
-        Response { content_type: "application/octet-stream", ..Response::text(body) }
+        Response {
+            content_type: "application/octet-stream",
+            ..Response::text(body)
+        }
     }
     /// A status with its name as the body.
     pub fn status(status: u16) -> Self {
-        Response { status, ..Response::text(format!("{status} - {}\n", reason(status))) }
+        Response {
+            status,
+            ..Response::text(format!("{status} - {}\n", reason(status)))
+        }
     }
     /// Adds a header.
     #[must_use]
@@ -170,7 +198,11 @@ impl Response {
             reason(self.status),
             self.content_type,
             self.body.len(),
-            if request.keep_alive { "keep-alive" } else { "close" },
+            if request.keep_alive {
+                "keep-alive"
+            } else {
+                "close"
+            },
         );
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -209,10 +241,19 @@ mod tests {
 
     #[test]
     fn whole_requests_and_what_follows() {
-        let bytes = b"PUT /latest/api/token?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET";
-        let Parsed::Whole(r, used) = parse(bytes) else { panic!() };
-        assert_eq!((r.method.as_str(), r.path.as_str(), r.query.as_str()), ("PUT", "/latest/api/token", "x=1"));
-        assert_eq!((r.body.as_slice(), used, r.keep_alive), (&b"abc"[..], bytes.len() - 3, true));
+        let bytes =
+            b"PUT /latest/api/token?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET";
+        let Parsed::Whole(r, used) = parse(bytes) else {
+            panic!()
+        };
+        assert_eq!(
+            (r.method.as_str(), r.path.as_str(), r.query.as_str()),
+            ("PUT", "/latest/api/token", "x=1")
+        );
+        assert_eq!(
+            (r.body.as_slice(), used, r.keep_alive),
+            (&b"abc"[..], bytes.len() - 3, true)
+        );
         assert_eq!(parse(&bytes[..bytes.len() - 4]), Parsed::Incomplete);
     }
 
@@ -224,7 +265,9 @@ mod tests {
             ("GET / HTTP/1.1\r\nConnection: close\r\n\r\n", false),
             ("GET http://x/y HTTP/1.1\r\n\r\n", true),
         ] {
-            let Parsed::Whole(r, _) = parse(head.as_bytes()) else { panic!("{head}") };
+            let Parsed::Whole(r, _) = parse(head.as_bytes()) else {
+                panic!("{head}")
+            };
             assert_eq!(r.keep_alive, keep, "{head}");
         }
     }
@@ -233,16 +276,26 @@ mod tests {
     fn bad_requests() {
         assert_eq!(parse(b"hello\r\n\r\n"), Parsed::Bad(400));
         assert_eq!(parse(b"GET x HTTP/1.1\r\n\r\n"), Parsed::Bad(400));
-        assert_eq!(parse(b"PUT / HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n"), Parsed::Bad(413));
+        assert_eq!(
+            parse(b"PUT / HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n"),
+            Parsed::Bad(413)
+        );
         assert_eq!(parse(&vec![b'a'; HEAD_LIMIT + 1]), Parsed::Bad(431));
     }
 
     #[test]
     fn head_has_no_body() {
-        let head = Request { method: "HEAD".to_owned(), ..Request::get("/") };
+        let head = Request {
+            method: "HEAD".to_owned(),
+            ..Request::get("/")
+        };
         let out = Response::text("abc").encode(&head);
         assert!(out.ends_with(b"\r\n\r\n"));
-        assert!(String::from_utf8(out).unwrap().contains("Content-Length: 3\r\n"));
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .contains("Content-Length: 3\r\n")
+        );
     }
 
     proptest! {

@@ -20,7 +20,10 @@ pub struct File {
 impl File {
     /// `path` is relative to the root; directories come into being by themselves.
     pub fn new(path: &str, content: impl Into<Vec<u8>>) -> Self {
-        File { path: path.split('/').map(str::to_owned).collect(), content: content.into() }
+        File {
+            path: path.split('/').map(str::to_owned).collect(),
+            content: content.into(),
+        }
     }
 }
 
@@ -38,7 +41,10 @@ struct Dir {
 pub fn image(label: &str, files: &[File]) -> Vec<u8> {
     let mut dirs = directories(files);
     // Path tables first, then directories, then files.
-    let table_len: usize = dirs.iter().map(|d| 8 + even(iso_name(&d.name).len().max(1))).sum();
+    let table_len: usize = dirs
+        .iter()
+        .map(|d| 8 + even(iso_name(&d.name).len().max(1)))
+        .sum();
     let table_sectors = table_len.div_ceil(SECTOR);
     let mut next = FIRST_FREE + 2 * table_sectors;
     for n in 0..dirs.len() {
@@ -54,7 +60,13 @@ pub fn image(label: &str, files: &[File]) -> Vec<u8> {
     }
 
     let mut out = vec![0; 16 * SECTOR];
-    out.extend(primary_descriptor(label, next, dirs[0].extent, table_len, table_sectors));
+    out.extend(primary_descriptor(
+        label,
+        next,
+        dirs[0].extent,
+        table_len,
+        table_sectors,
+    ));
     let mut end = vec![255];
     end.extend(b"CD001\x01");
     pad(&mut end);
@@ -88,14 +100,22 @@ fn directories(files: &[File]) -> Vec<Dir> {
     let depth = files.iter().map(|f| f.path.len()).max().unwrap_or(0);
     for level in 1..=depth {
         for (n, file) in files.iter().enumerate() {
-            let (Some(name), true) = (file.path.get(level - 1), file.path.len() >= level) else { continue };
-            let parent = file.path[..level - 1].iter().fold(0, |at, part| dirs[at].dirs.get(part).copied().unwrap_or(0));
+            let (Some(name), true) = (file.path.get(level - 1), file.path.len() >= level) else {
+                continue;
+            };
+            let parent = file.path[..level - 1]
+                .iter()
+                .fold(0, |at, part| dirs[at].dirs.get(part).copied().unwrap_or(0));
             if file.path.len() == level {
                 dirs[parent].files.insert(name.clone(), n);
             } else if !dirs[parent].dirs.contains_key(name) {
                 let new = dirs.len();
                 dirs[parent].dirs.insert(name.clone(), new);
-                dirs.push(Dir { parent, name: name.clone(), ..Dir::default() });
+                dirs.push(Dir {
+                    parent,
+                    name: name.clone(),
+                    ..Dir::default()
+                });
             }
         }
     }
@@ -104,7 +124,16 @@ fn directories(files: &[File]) -> Vec<Dir> {
 
 /// The name for readers without Rock Ridge.
 fn iso_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).take(28).collect()
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .take(28)
+        .collect()
 }
 
 /// A number in both byte orders, as most fields have it.
@@ -180,12 +209,21 @@ fn directory(dirs: &[Dir], n: usize, files: &[File], starts: &[usize]) -> Vec<u8
     let mut entries: Vec<(String, Vec<u8>)> = Vec::new();
     for (name, &child) in &dir.dirs {
         let iso = iso_name(name);
-        entries.push((iso.clone(), record(iso.as_bytes(), dirs[child].extent, true, &named(name, true))));
+        entries.push((
+            iso.clone(),
+            record(iso.as_bytes(), dirs[child].extent, true, &named(name, true)),
+        ));
     }
     for (name, &file) in &dir.files {
         let iso = format!("{}.;1", iso_name(name));
-        let extent = (starts.get(file).copied().unwrap_or(0), files[file].content.len());
-        entries.push((iso.clone(), record(iso.as_bytes(), extent, false, &named(name, false))));
+        let extent = (
+            starts.get(file).copied().unwrap_or(0),
+            files[file].content.len(),
+        );
+        entries.push((
+            iso.clone(),
+            record(iso.as_bytes(), extent, false, &named(name, false)),
+        ));
     }
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     records.extend(entries.into_iter().map(|(_, r)| r));
@@ -206,7 +244,11 @@ fn path_table(dirs: &[Dir], big_endian: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for dir in dirs {
         let iso = iso_name(&dir.name);
-        let name = if dir.name.is_empty() { &[0][..] } else { iso.as_bytes() };
+        let name = if dir.name.is_empty() {
+            &[0][..]
+        } else {
+            iso.as_bytes()
+        };
         let (extent, parent) = (dir.extent.0 as u32, dir.parent as u16 + 1);
         out.extend([name.len() as u8, 0]);
         if big_endian {
@@ -271,7 +313,13 @@ mod tests {
 
     #[test]
     fn sectors_are_where_the_descriptor_says() {
-        let image = image("cidata", &[File::new("user-data", "hello"), File::new("a/b/c.json", vec![7; 5000])]);
+        let image = image(
+            "cidata",
+            &[
+                File::new("user-data", "hello"),
+                File::new("a/b/c.json", vec![7; 5000]),
+            ],
+        );
         assert_eq!(image.len() % SECTOR, 0);
         let pvd = &image[16 * SECTOR..17 * SECTOR];
         assert_eq!(&pvd[1..6], b"CD001");
@@ -287,8 +335,13 @@ mod tests {
 
     #[test]
     fn many_entries_fill_several_sectors() {
-        let files: Vec<File> = (0..100).map(|n| File::new(&format!("dir/file-{n:03}"), format!("{n}"))).collect();
+        let files: Vec<File> = (0..100)
+            .map(|n| File::new(&format!("dir/file-{n:03}"), format!("{n}")))
+            .collect();
         let image = image("X", &files);
-        assert_eq!(image.windows(8).filter(|w| w.starts_with(b"file-")).count(), 100);
+        assert_eq!(
+            image.windows(8).filter(|w| w.starts_with(b"file-")).count(),
+            100
+        );
     }
 }

@@ -66,11 +66,15 @@ impl std::fmt::Debug for Provider {
 impl Provider {
     /// The provider called `name`; the error lists those there are.
     pub fn named(name: &str) -> Result<&'static Provider> {
-        PROVIDERS.iter().copied().find(|p| p.name == name).ok_or_else(|| {
-            let names: Vec<&str> = PROVIDERS.iter().map(|p| p.name).collect();
-            Error::usage(format!("no simulated provider is called `{name}`"))
-                .hint(format!("one of: {}", names.join(", ")))
-        })
+        PROVIDERS
+            .iter()
+            .copied()
+            .find(|p| p.name == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = PROVIDERS.iter().map(|p| p.name).collect();
+                Error::usage(format!("no simulated provider is called `{name}`"))
+                    .hint(format!("one of: {}", names.join(", ")))
+            })
     }
 }
 
@@ -128,11 +132,16 @@ impl Scenario {
 
     /// Keys as one text, a line each.
     fn key_lines(&self) -> String {
-        self.ssh_keys.iter().map(|k| format!("{}\n", k.trim_end())).collect()
+        self.ssh_keys
+            .iter()
+            .map(|k| format!("{}\n", k.trim_end()))
+            .collect()
     }
 
     fn instance_id_or(&self, default: &str) -> String {
-        self.instance_id.clone().unwrap_or_else(|| default.to_owned())
+        self.instance_id
+            .clone()
+            .unwrap_or_else(|| default.to_owned())
     }
 }
 
@@ -175,7 +184,11 @@ impl FromStr for Mode {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
         };
-        let seconds = || value.and_then(|v| v.parse::<f64>().ok()).and_then(|s| Duration::try_from_secs_f64(s).ok());
+        let seconds = || {
+            value
+                .and_then(|v| v.parse::<f64>().ok())
+                .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        };
         let mode = match (name, value.is_some()) {
             ("good", false) => Some(Mode::Good),
             ("absent", false) => Some(Mode::Absent),
@@ -187,8 +200,10 @@ impl FromStr for Mode {
             _ => None,
         };
         mode.ok_or_else(|| {
-            Error::usage(format!("`{text}` is no way for a metadata service to behave"))
-                .hint("one of: good, absent, silent, wrong, late=SECONDS, slow=SECONDS, failing=COUNT")
+            Error::usage(format!(
+                "`{text}` is no way for a metadata service to behave"
+            ))
+            .hint("one of: good, absent, silent, wrong, late=SECONDS, slow=SECONDS, failing=COUNT")
         })
     }
 }
@@ -199,7 +214,10 @@ mod tests {
 
     #[test]
     fn modes_parse() {
-        assert_eq!("slow=0.5".parse::<Mode>().unwrap(), Mode::Slow(Duration::from_millis(500)));
+        assert_eq!(
+            "slow=0.5".parse::<Mode>().unwrap(),
+            Mode::Slow(Duration::from_millis(500))
+        );
         assert_eq!("failing=3".parse::<Mode>().unwrap(), Mode::Failing(3));
         for wrong in ["", "slow", "slow=-1", "slow=nan", "good=1", "failing=x"] {
             assert!(wrong.parse::<Mode>().is_err(), "{wrong}");
@@ -211,6 +229,12 @@ mod tests {
         for p in PROVIDERS {
             assert!(std::ptr::eq(Provider::named(p.name).unwrap(), *p));
         }
-        assert!(Provider::named("xyz").unwrap_err().hint_text().unwrap().contains("ec2"));
+        assert!(
+            Provider::named("xyz")
+                .unwrap_err()
+                .hint_text()
+                .unwrap()
+                .contains("ec2")
+        );
     }
 }

@@ -12,7 +12,10 @@ pub(super) static NOCLOUD: Provider = Provider {
     name: "nocloud",
     about: "NoCloud: CD-ROM labelled cidata",
     endpoints: &[],
-    look: |scenario| Look { cdroms: vec![drive(scenario)], ..Look::default() },
+    look: |scenario| Look {
+        cdroms: vec![drive(scenario)],
+        ..Look::default()
+    },
     respond: |_, _, _, _| Response::status(404),
 };
 

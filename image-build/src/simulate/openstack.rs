@@ -18,7 +18,11 @@ pub(super) static SERVICE: Provider = Provider {
     name: "openstack",
     about: "OpenStack Nova: metadata service",
     endpoints: &[(IpAddr::V4(ADDRESS), 80)],
-    look: |_| Look { smbios: smbios(), dhcp: vec![(121, routes())], ..Look::default() },
+    look: |_| Look {
+        smbios: smbios(),
+        dhcp: vec![(121, routes())],
+        ..Look::default()
+    },
     respond,
 };
 
@@ -27,13 +31,25 @@ pub(super) static DRIVE: Provider = Provider {
     name: "openstack-configdrive",
     about: "OpenStack Nova: config drive",
     endpoints: &[],
-    look: |scenario| Look { smbios: smbios(), cdroms: vec![drive(scenario)], ..Look::default() },
+    look: |scenario| Look {
+        smbios: smbios(),
+        cdroms: vec![drive(scenario)],
+        ..Look::default()
+    },
     respond: |_, _, _, _| Response::status(404),
 };
 
 const VERSIONS: &[&str] = &[
-    "2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06", "2017-02-22", "2018-08-27",
-    "2020-10-14", "latest",
+    "2012-08-10",
+    "2013-04-04",
+    "2013-10-17",
+    "2015-10-15",
+    "2016-06-30",
+    "2016-10-06",
+    "2017-02-22",
+    "2018-08-27",
+    "2020-10-14",
+    "latest",
 ];
 
 fn smbios() -> Vec<String> {
@@ -60,8 +76,12 @@ fn uuid(scenario: &Scenario) -> String {
 
 /// Files below `openstack/<version>/`.
 fn files(scenario: &Scenario) -> Vec<(&'static str, Vec<u8>)> {
-    let keys: Vec<(String, &str)> =
-        scenario.ssh_keys.iter().enumerate().map(|(n, k)| (format!("key{n}"), k.trim_end())).collect();
+    let keys: Vec<(String, &str)> = scenario
+        .ssh_keys
+        .iter()
+        .enumerate()
+        .map(|(n, k)| (format!("key{n}"), k.trim_end()))
+        .collect();
     let mut meta = json!({
         "availability_zone": "nova",
         "hostname": scenario.hostname,
@@ -110,7 +130,10 @@ fn respond(scenario: &Scenario, _called: SocketAddr, request: &Request, _log: &L
     tree.listing("openstack", VERSIONS.join("\n"));
     if let Some(value) = tree.get(path).filter(|_| path.starts_with("openstack")) {
         return if path.ends_with(".json") {
-            Response { content_type: "application/json", ..Response::bytes(value) }
+            Response {
+                content_type: "application/json",
+                ..Response::bytes(value)
+            }
         } else {
             Response::text(value)
         };
@@ -121,8 +144,16 @@ fn respond(scenario: &Scenario, _called: SocketAddr, request: &Request, _log: &L
 /// Nova's imitation of EC2's service, without tokens.
 fn ec2_api(scenario: &Scenario, path: &str) -> Response {
     const EC2_VERSIONS: &[&str] = &[
-        "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01", "2008-09-01",
-        "2009-04-04", "latest",
+        "1.0",
+        "2007-01-19",
+        "2007-03-01",
+        "2007-08-29",
+        "2007-10-10",
+        "2007-12-15",
+        "2008-02-01",
+        "2008-09-01",
+        "2009-04-04",
+        "latest",
     ];
     if path.is_empty() {
         return Response::text(EC2_VERSIONS.join("\n"));
@@ -150,7 +181,8 @@ fn ec2_api(scenario: &Scenario, path: &str) -> Response {
     if let Some(data) = &scenario.user_data {
         tree.file("user-data", data.clone());
     }
-    tree.get(rest).map_or_else(|| Response::status(404), Response::text)
+    tree.get(rest)
+        .map_or_else(|| Response::status(404), Response::text)
 }
 
 fn drive(scenario: &Scenario) -> Vec<u8> {
@@ -173,7 +205,12 @@ mod tests {
             ssh_keys: vec!["ssh-ed25519 AAAA a".to_owned()],
             ..Scenario::new(&SERVICE)
         };
-        let r = respond(&scenario, SocketAddr::from((ADDRESS, 80)), &Request::get(path), &Log::default());
+        let r = respond(
+            &scenario,
+            SocketAddr::from((ADDRESS, 80)),
+            &Request::get(path),
+            &Log::default(),
+        );
         (r.status, String::from_utf8(r.body).unwrap())
     }
 
@@ -184,12 +221,16 @@ mod tests {
         assert_eq!(ask("/2009-04-04/meta-data/public-keys").1, "0=key0");
         assert!(ask("/openstack/").1.ends_with("latest"));
         assert_eq!(ask("/openstack/2010-01-01/meta_data.json").0, 404);
-        let meta: serde_json::Value = serde_json::from_str(&ask("/openstack/latest/meta_data.json").1).unwrap();
+        let meta: serde_json::Value =
+            serde_json::from_str(&ask("/openstack/latest/meta_data.json").1).unwrap();
         assert_eq!(meta["public_keys"]["key0"], "ssh-ed25519 AAAA a\n");
     }
 
     #[test]
     fn route_option_is_rfc_3442() {
-        assert_eq!(routes(), [32, 169, 254, 169, 254, 10, 0, 2, 2, 0, 10, 0, 2, 2]);
+        assert_eq!(
+            routes(),
+            [32, 169, 254, 169, 254, 10, 0, 2, 2, 0, 10, 0, 2, 2]
+        );
     }
 }

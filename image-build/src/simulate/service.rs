@@ -56,7 +56,11 @@ pub struct Service {
 impl Service {
     /// A service whose time starts now.
     pub fn new(scenario: Scenario, log: Log) -> Self {
-        Service { scenario, log, started: Instant::now() }
+        Service {
+            scenario,
+            log,
+            started: Instant::now(),
+        }
     }
 
     /// The scenario it plays.
@@ -94,7 +98,12 @@ impl Service {
             }
             _ => good(),
         };
-        self.log.add(Exchange { at: self.age(), called, request: request.clone(), status: response.status });
+        self.log.add(Exchange {
+            at: self.age(),
+            called,
+            request: request.clone(),
+            status: response.status,
+        });
         (response, delay)
     }
 }
@@ -110,7 +119,15 @@ mod tests {
         scenario.mode = Mode::Failing(2);
         let log = Log::default();
         let service = Service::new(scenario, log.clone());
-        let ask = || service.respond("10.0.2.2:80".parse().unwrap(), &Request::get("/latest/meta-data/")).0.status;
+        let ask = || {
+            service
+                .respond(
+                    "10.0.2.2:80".parse().unwrap(),
+                    &Request::get("/latest/meta-data/"),
+                )
+                .0
+                .status
+        };
         assert_eq!([ask(), ask(), ask()], [503, 503, 200]);
         assert_eq!(log.all().len(), 3);
         assert!(log.any(|e| e.request.path == "/latest/meta-data/" && e.status == 200));

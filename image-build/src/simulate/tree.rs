@@ -29,7 +29,11 @@ impl Tree {
         if let Some(text) = self.listings.get(path) {
             return Some(text.clone().into_bytes());
         }
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
         let mut names: Vec<String> = self
             .files
             .keys()

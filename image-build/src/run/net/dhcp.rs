@@ -47,7 +47,9 @@ pub(super) fn answer(message: &[u8], hostname: &str, extra: &[(u8, Vec<u8>)]) ->
         [REQUEST] if !to_us => return None,
         [REQUEST] => {
             // The address is in an option when selecting, in the header when renewing.
-            let wanted = option(message, 50).filter(|a| a.len() == 4).unwrap_or(&header[12..16]);
+            let wanted = option(message, 50)
+                .filter(|a| a.len() == 4)
+                .unwrap_or(&header[12..16]);
             if wanted == GUEST.octets() { ACK } else { NAK }
         }
         [INFORM] => ACK,
@@ -116,20 +118,36 @@ mod tests {
 
     #[test]
     fn discover_and_request() {
-        let offer = answer(&message(&[0, 53, 1, DISCOVER, 61, 3, 9, 9, 9]), "host", &[(245, vec![168, 63, 129, 16])]).unwrap();
+        let offer = answer(
+            &message(&[0, 53, 1, DISCOVER, 61, 3, 9, 9, 9]),
+            "host",
+            &[(245, vec![168, 63, 129, 16])],
+        )
+        .unwrap();
         assert_eq!(option(&offer, 53), Some(&[OFFER][..]));
         assert_eq!(option(&offer, 61), Some(&[9, 9, 9][..]));
         assert_eq!(option(&offer, 245), Some(&[168, 63, 129, 16][..]));
         assert_eq!(option(&offer, 12), Some(&b"host"[..]));
-        assert_eq!((&offer[4..8], &offer[16..20]), (&[1, 2, 3, 4][..], &[10, 0, 2, 15][..]));
+        assert_eq!(
+            (&offer[4..8], &offer[16..20]),
+            (&[1, 2, 3, 4][..], &[10, 0, 2, 15][..])
+        );
 
-        let ack = answer(&message(&[53, 1, REQUEST, 50, 4, 10, 0, 2, 15, 54, 4, 10, 0, 2, 2]), "", &[]).unwrap();
+        let ack = answer(
+            &message(&[53, 1, REQUEST, 50, 4, 10, 0, 2, 15, 54, 4, 10, 0, 2, 2]),
+            "",
+            &[],
+        )
+        .unwrap();
         assert_eq!(option(&ack, 53), Some(&[ACK][..]));
         let nak = answer(&message(&[53, 1, REQUEST, 50, 4, 192, 168, 0, 1]), "", &[]).unwrap();
         assert_eq!(option(&nak, 53), Some(&[NAK][..]));
         assert_eq!(option(&nak, 3), None);
         // Another server was chosen.
-        assert_eq!(answer(&message(&[53, 1, REQUEST, 54, 4, 1, 1, 1, 1]), "", &[]), None);
+        assert_eq!(
+            answer(&message(&[53, 1, REQUEST, 54, 4, 1, 1, 1, 1]), "", &[]),
+            None
+        );
     }
 
     #[test]

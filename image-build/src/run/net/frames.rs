@@ -23,7 +23,9 @@ fn split(bytes: &mut Vec<u8>) -> Option<Vec<Vec<u8>>> {
         if len > FRAME_LIMIT {
             return None;
         }
-        let Some(frame) = bytes.get(at + 4..at + 4 + len) else { break };
+        let Some(frame) = bytes.get(at + 4..at + 4 + len) else {
+            break;
+        };
         frames.push(frame.to_vec());
         at += 4 + len;
     }
@@ -42,7 +44,11 @@ pub(super) struct Port {
 impl Port {
     pub(super) fn new(stream: UnixStream) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Port { stream, input: Vec::new(), output: Vec::new() })
+        Ok(Port {
+            stream,
+            input: Vec::new(),
+            output: Vec::new(),
+        })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -51,7 +57,11 @@ impl Port {
 
     /// What to wait for.
     pub(super) fn interest(&self) -> PollFlags {
-        if self.output.is_empty() { PollFlags::POLLIN } else { PollFlags::POLLIN | PollFlags::POLLOUT }
+        if self.output.is_empty() {
+            PollFlags::POLLIN
+        } else {
+            PollFlags::POLLIN | PollFlags::POLLOUT
+        }
     }
 
     /// Whole frames that have come; `None` when the other side is gone.
@@ -63,7 +73,9 @@ impl Port {
                 self.input.extend_from_slice(&buffer[..n]);
                 split(&mut self.input)
             }
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Some(Vec::new()),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Some(Vec::new())
+            }
             Err(_) => None,
         }
     }
@@ -71,7 +83,8 @@ impl Port {
     /// Queues a frame and sends what can be sent.
     pub(super) fn send(&mut self, frame: &[u8]) {
         if self.output.len() + frame.len() < BACKLOG_LIMIT {
-            self.output.extend_from_slice(&(frame.len() as u32).to_be_bytes());
+            self.output
+                .extend_from_slice(&(frame.len() as u32).to_be_bytes());
             self.output.extend_from_slice(frame);
         }
         self.flush();

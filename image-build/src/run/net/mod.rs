@@ -44,7 +44,11 @@ impl Middle {
     fn new(scenario: Scenario, log: Log) -> Self {
         let look = (scenario.provider.look)(&scenario);
         let accepting = scenario.mode != Mode::Absent;
-        Middle { server: Server::new(Service::new(scenario, log), accepting), look, machine: [0xff; 6] }
+        Middle {
+            server: Server::new(Service::new(scenario, log), accepting),
+            look,
+            machine: [0xff; 6],
+        }
     }
 
     fn judge(&self, frame: &[u8]) -> Verdict {
@@ -53,18 +57,32 @@ impl Middle {
         let ours = |ip: IpAddr| endpoints.iter().any(|e| e.0 == ip);
         match classify(frame) {
             Frame::Dhcp(message) => {
-                let hostname = service.scenario().hostname.split('.').next().unwrap_or_default();
+                let hostname = service
+                    .scenario()
+                    .hostname
+                    .split('.')
+                    .next()
+                    .unwrap_or_default();
                 match dhcp::answer(message, hostname, &self.look.dhcp) {
-                    Some(answer) => Verdict::Reply(packet::wrap(&packet::dhcp_packet(GATEWAY, &answer), [0xff; 6])),
+                    Some(answer) => Verdict::Reply(packet::wrap(
+                        &packet::dhcp_packet(GATEWAY, &answer),
+                        [0xff; 6],
+                    )),
                     None => Verdict::Drop,
                 }
             }
             Frame::Arp(ip) if guarded(ip.into()) => {
-                let answer = ours(ip.into()).then(|| packet::arp_reply(frame, ip)).flatten();
+                let answer = ours(ip.into())
+                    .then(|| packet::arp_reply(frame, ip))
+                    .flatten();
                 answer.map_or(Verdict::Drop, Verdict::Reply)
             }
             Frame::Tcp(ip, port, packet) if endpoints.contains(&(ip, port)) => {
-                if service.vanishes() { Verdict::Drop } else { Verdict::Serve(packet.to_vec()) }
+                if service.vanishes() {
+                    Verdict::Drop
+                } else {
+                    Verdict::Serve(packet.to_vec())
+                }
             }
             // Other ports of the metadata address refuse, as the real ones do.
             Frame::Tcp(ip, _, packet) if guarded(ip) && ours(ip) && !service.vanishes() => {
@@ -99,24 +117,42 @@ pub(super) struct Wire {
 impl Wire {
     /// Listens on `machine` (for the card) and `outside` (for the user network),
     /// waits for QEMU to connect to both, then passes frames in a thread.
-    pub(super) fn start(machine: &Path, outside: &Path, scenario: Scenario, log: Log) -> Result<Self> {
-        let bind = |path: &Path| UnixListener::bind(path).environment(|| format!("listening on {}", path.display()));
+    pub(super) fn start(
+        machine: &Path,
+        outside: &Path,
+        scenario: Scenario,
+        log: Log,
+    ) -> Result<Self> {
+        let bind = |path: &Path| {
+            UnixListener::bind(path).environment(|| format!("listening on {}", path.display()))
+        };
         let listeners = [bind(machine)?, bind(outside)?];
-        let (stop, stopped) = UnixStream::pair().environment(|| "making a socket pair".to_owned())?;
+        let (stop, stopped) =
+            UnixStream::pair().environment(|| "making a socket pair".to_owned())?;
         let thread = std::thread::Builder::new()
             .name("wire".to_owned())
             .spawn(move || {
                 let mut ports = Vec::new();
                 for listener in &listeners {
-                    let Some(port) = accept(listener, &stopped) else { return };
+                    let Some(port) = accept(listener, &stopped) else {
+                        return;
+                    };
                     ports.push(port);
                 }
                 if let (Some(mut outside), Some(mut machine)) = (ports.pop(), ports.pop()) {
-                    pass(Middle::new(scenario, log), &mut machine, &mut outside, &stopped);
+                    pass(
+                        Middle::new(scenario, log),
+                        &mut machine,
+                        &mut outside,
+                        &stopped,
+                    );
                 }
             })
             .environment(|| "starting the network thread".to_owned())?;
-        Ok(Wire { stop: Some(stop), thread: Some(thread) })
+        Ok(Wire {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -131,7 +167,10 @@ impl Drop for Wire {
 }
 
 fn accept(listener: &UnixListener, stopped: &UnixStream) -> Option<Port> {
-    let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN), PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
+    let mut fds = [
+        PollFd::new(listener.as_fd(), PollFlags::POLLIN),
+        PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
+    ];
     loop {
         match poll(&mut fds, PollTimeout::NONE) {
             Err(nix::errno::Errno::EINTR) => continue,
@@ -167,14 +206,18 @@ fn pass(mut middle: Middle, machine: &mut Port, outside: &mut Port, mut stopped:
         }
         if ready[0] {
             machine.flush();
-            let Some(frames) = machine.receive() else { return };
+            let Some(frames) = machine.receive() else {
+                return;
+            };
             for frame in frames {
                 middle.from_machine(&frame, machine, outside);
             }
         }
         if ready[1] {
             outside.flush();
-            let Some(frames) = outside.receive() else { return };
+            let Some(frames) = outside.receive() else {
+                return;
+            };
             for frame in frames {
                 machine.send(&frame);
             }

@@ -4,8 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet,
-    Ipv6Packet, TcpPacket, UdpPacket,
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol,
+    Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
 };
 
 /// The gateway's Ethernet address, the same as QEMU's user network has.
@@ -36,12 +36,16 @@ fn look(frame: &[u8]) -> Option<Frame<'_>> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
     let payload = frame.get(ETHERNET_HEADER..)?;
     match ethernet.ethertype() {
-        EthernetProtocol::Arp => match ArpRepr::parse(&ArpPacket::new_checked(payload).ok()?).ok()? {
-            ArpRepr::EthernetIpv4 { operation: ArpOperation::Request, target_protocol_addr, .. } => {
-                Some(Frame::Arp(target_protocol_addr))
+        EthernetProtocol::Arp => {
+            match ArpRepr::parse(&ArpPacket::new_checked(payload).ok()?).ok()? {
+                ArpRepr::EthernetIpv4 {
+                    operation: ArpOperation::Request,
+                    target_protocol_addr,
+                    ..
+                } => Some(Frame::Arp(target_protocol_addr)),
+                _ => None,
             }
-            _ => None,
-        },
+        }
         EthernetProtocol::Ipv4 => {
             let ip = Ipv4Packet::new_checked(payload).ok()?;
             let to = IpAddr::V4(ip.dst_addr());
@@ -49,7 +53,12 @@ fn look(frame: &[u8]) -> Option<Frame<'_>> {
             if ip.frag_offset() != 0 || ip.more_frags() {
                 return Some(Frame::Ip(to));
             }
-            Some(transport(to, ip.next_header(), body, payload.get(..usize::from(ip.total_len()))?))
+            Some(transport(
+                to,
+                ip.next_header(),
+                body,
+                payload.get(..usize::from(ip.total_len()))?,
+            ))
         }
         EthernetProtocol::Ipv6 => {
             let ip = Ipv6Packet::new_checked(payload).ok()?;
@@ -81,10 +90,15 @@ fn transport<'a>(to: IpAddr, protocol: IpProtocol, body: &'a [u8], packet: &'a [
 pub(super) fn guarded(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(a) => {
-            a.is_link_local() || a == Ipv4Addr::new(168, 63, 129, 16) || a == Ipv4Addr::new(100, 100, 100, 200)
+            a.is_link_local()
+                || a == Ipv4Addr::new(168, 63, 129, 16)
+                || a == Ipv4Addr::new(100, 100, 100, 200)
         }
         // fd00::/8 holds EC2's, Scaleway's, Linode's and Oracle's addresses.
-        IpAddr::V6(a) => a.segments()[0] >> 8 == 0xfd || a == Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+        IpAddr::V6(a) => {
+            a.segments()[0] >> 8 == 0xfd
+                || a == Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe)
+        }
     }
 }
 
@@ -95,7 +109,11 @@ pub(super) fn source_mac(frame: &[u8]) -> Option<[u8; 6]> {
 
 /// An IP packet in a frame from the gateway.
 pub(super) fn wrap(packet: &[u8], to: [u8; 6]) -> Vec<u8> {
-    let ethertype: u16 = if packet.first().is_some_and(|b| b >> 4 == 6) { 0x86dd } else { 0x0800 };
+    let ethertype: u16 = if packet.first().is_some_and(|b| b >> 4 == 6) {
+        0x86dd
+    } else {
+        0x0800
+    };
     let mut out = Vec::with_capacity(ETHERNET_HEADER + packet.len());
     out.extend(to);
     out.extend(GATEWAY_MAC);
@@ -107,7 +125,11 @@ pub(super) fn wrap(packet: &[u8], to: [u8; 6]) -> Vec<u8> {
 /// Says that `address` is the gateway's, in answer to the ARP request `frame`.
 pub(super) fn arp_reply(frame: &[u8], address: Ipv4Addr) -> Option<Vec<u8>> {
     let request = ArpPacket::new_checked(frame.get(ETHERNET_HEADER..)?).ok()?;
-    let ArpRepr::EthernetIpv4 { source_hardware_addr, source_protocol_addr, .. } = ArpRepr::parse(&request).ok()?
+    let ArpRepr::EthernetIpv4 {
+        source_hardware_addr,
+        source_protocol_addr,
+        ..
+    } = ArpRepr::parse(&request).ok()?
     else {
         return None;
     };
@@ -163,12 +185,21 @@ mod tests {
         let ip = Ipv4Packet::new_checked(&packet[..]).unwrap();
         assert!(ip.verify_checksum());
         assert_eq!(&packet[28..], b"hello");
-        assert_eq!(classify(&wrap(&packet, [255; 6])), Frame::Ip(Ipv4Addr::BROADCAST.into()));
+        assert_eq!(
+            classify(&wrap(&packet, [255; 6])),
+            Frame::Ip(Ipv4Addr::BROADCAST.into())
+        );
     }
 
     #[test]
     fn metadata_addresses_are_guarded() {
-        for a in ["169.254.169.254", "169.254.42.42", "168.63.129.16", "100.100.100.200", "fd00:ec2::254"] {
+        for a in [
+            "169.254.169.254",
+            "169.254.42.42",
+            "168.63.129.16",
+            "100.100.100.200",
+            "fd00:ec2::254",
+        ] {
             assert!(guarded(a.parse().unwrap()), "{a}");
         }
         for a in ["10.0.2.2", "8.8.8.8", "fe80::1", "2001:db8::1"] {

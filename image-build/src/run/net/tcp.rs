@@ -32,7 +32,11 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn new(medium: Medium) -> Self {
-        Queues { medium, input: VecDeque::new(), output: VecDeque::new() }
+        Queues {
+            medium,
+            input: VecDeque::new(),
+            output: VecDeque::new(),
+        }
     }
 }
 
@@ -71,7 +75,11 @@ impl Device for Queues {
         let mut caps = DeviceCapabilities::default();
         caps.medium = self.medium;
         // Of Ethernet, smoltcp wants the header counted.
-        caps.max_transmission_unit = if self.medium == Medium::Ethernet { 1514 } else { 1500 };
+        caps.max_transmission_unit = if self.medium == Medium::Ethernet {
+            1514
+        } else {
+            1500
+        };
         // Nothing is damaged on the way, and a card may leave sums to the wire.
         caps.checksum.tcp = Checksum::Tx;
         caps
@@ -162,9 +170,20 @@ impl Server {
             }
             open
         });
-        let delayed = self.connections.iter().filter(|c| !c.response.is_empty()).map(|c| c.not_before).filter(|t| *t > now).min();
-        let next = [self.interface.poll_at(now, &self.sockets), delayed].into_iter().flatten().min();
-        let wait = next.map(|at| Duration::from_micros((at - now).total_micros()).max(Duration::from_millis(1)));
+        let delayed = self
+            .connections
+            .iter()
+            .filter(|c| !c.response.is_empty())
+            .map(|c| c.not_before)
+            .filter(|t| *t > now)
+            .min();
+        let next = [self.interface.poll_at(now, &self.sockets), delayed]
+            .into_iter()
+            .flatten()
+            .min();
+        let wait = next.map(|at| {
+            Duration::from_micros((at - now).total_micros()).max(Duration::from_millis(1))
+        });
         (self.wire.output.drain(..).collect(), wait)
     }
 
@@ -206,7 +225,12 @@ impl Server {
     }
 }
 
-fn serve(service: &Service, connection: &mut Connection, socket: &mut tcp::Socket<'_>, now: Instant) {
+fn serve(
+    service: &Service,
+    connection: &mut Connection,
+    socket: &mut tcp::Socket<'_>,
+    now: Instant,
+) {
     while socket.can_recv() {
         let taken = socket.recv(|bytes| {
             connection.request.extend_from_slice(bytes);
@@ -218,12 +242,19 @@ fn serve(service: &Service, connection: &mut Connection, socket: &mut tcp::Socke
         }
     }
     while connection.response.is_empty() && !connection.closing && !connection.request.is_empty() {
-        let Some(called) = socket.local_endpoint().map(|e| SocketAddr::new(e.addr.into(), e.port)) else { return };
+        let Some(called) = socket
+            .local_endpoint()
+            .map(|e| SocketAddr::new(e.addr.into(), e.port))
+        else {
+            return;
+        };
         match http::parse(&connection.request) {
             Parsed::Incomplete => break,
             Parsed::Bad(status) => {
                 let request = http::Request::default();
-                connection.response.extend(Response::status(status).encode(&request));
+                connection
+                    .response
+                    .extend(Response::status(status).encode(&request));
                 connection.closing = true;
             }
             Parsed::Whole(request, used) => {
@@ -244,7 +275,8 @@ fn serve(service: &Service, connection: &mut Connection, socket: &mut tcp::Socke
             _ => break,
         }
     }
-    let peer_done = !socket.may_recv() && socket.is_active() && socket.state() != tcp::State::SynReceived;
+    let peer_done =
+        !socket.may_recv() && socket.is_active() && socket.state() != tcp::State::SynReceived;
     if connection.response.is_empty() && (connection.closing || peer_done) {
         socket.close();
     }
