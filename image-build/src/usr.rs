@@ -49,7 +49,12 @@ const CHUNK: usize = 1 << 20;
 /// Writes the image to `out` and returns its length, a multiple of 4 KiB.
 pub fn write(tree: &Tree, tools: &Tools, options: &Options, out: &Path) -> Result<u64> {
     let mut command = tools.command(Tool::MkfsErofs)?;
-    command.arg("--quiet").arg("--tar=f").arg("--sort=none").arg(format!("-T{}", options.epoch)).arg("--all-time");
+    command
+        .arg("--quiet")
+        .arg("--tar=f")
+        .arg("--sort=none")
+        .arg(format!("-T{}", options.epoch))
+        .arg("--all-time");
     command.arg(format!("-U{}", init::gpt::Guid::from_bytes(options.uuid)));
     match options.compression {
         Compression::None => {}
@@ -59,12 +64,16 @@ pub fn write(tree: &Tree, tools: &Tools, options: &Options, out: &Path) -> Resul
     }
     match std::fs::remove_file(out) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::environment(format!("removing the old {}", out.display())).because(e));
+            return Err(
+                Error::environment(format!("removing the old {}", out.display())).because(e),
+            );
         }
         _ => {}
     }
     // With no source given it reads standard input.
-    command.arg(out).stdio(Stdio::piped(), Stdio::null(), Stdio::piped());
+    command
+        .arg(out)
+        .stdio(Stdio::piped(), Stdio::null(), Stdio::piped());
     let mut child = command.spawn()?;
     let streamed = match child.stdin.take() {
         Some(pipe) => stream(tree, options.epoch, pipe),
@@ -78,7 +87,8 @@ pub fn write(tree: &Tree, tools: &Tools, options: &Options, out: &Path) -> Resul
     let file = File::options().write(true).open(out).environment(what)?;
     let len = file.metadata().environment(what)?.len();
     let padded = len.next_multiple_of(crate::verity::BLOCK as u64);
-    file.set_len(padded).environment(|| format!("enlarging {}", out.display()))?;
+    file.set_len(padded)
+        .environment(|| format!("enlarging {}", out.display()))?;
     if padded > options.slot {
         return Err(Error::refused(format!(
             "/usr has {} MiB and the slot only {} MiB",
@@ -102,19 +112,33 @@ fn stream(tree: &Tree, epoch: i64, pipe: std::process::ChildStdin) -> Result<()>
             Some(below) if below.starts_with('/') => &below[1..],
             _ => continue,
         };
-        append(&mut tar, &mut reader, path, node, epoch)
-            .map_err(|e| Error::environment(format!("writing usr/{path} into the image")).because(e))?;
+        append(&mut tar, &mut reader, path, node, epoch).map_err(|e| {
+            Error::environment(format!("writing usr/{path} into the image")).because(e)
+        })?;
     }
     let what = || "writing the image".to_owned();
     let mut pipe = tar.into_inner().environment(what)?;
     pipe.flush().environment(what)
 }
 
-fn append(tar: &mut Builder<impl Write>, reader: &mut Reader, path: &str, node: &Node, epoch: i64) -> io::Result<()> {
-    let attributes = node.xattrs.iter().map(|(name, value)| (format!("SCHILY.xattr.{name}"), value.as_slice()));
+fn append(
+    tar: &mut Builder<impl Write>,
+    reader: &mut Reader,
+    path: &str,
+    node: &Node,
+    epoch: i64,
+) -> io::Result<()> {
+    let attributes = node
+        .xattrs
+        .iter()
+        .map(|(name, value)| (format!("SCHILY.xattr.{name}"), value.as_slice()));
     let attributes: Vec<_> = attributes.collect();
     if !attributes.is_empty() {
-        tar.append_pax_extensions(attributes.iter().map(|(name, value)| (name.as_str(), *value)))?;
+        tar.append_pax_extensions(
+            attributes
+                .iter()
+                .map(|(name, value)| (name.as_str(), *value)),
+        )?;
     }
     let mut header = Header::new_ustar();
     header.set_mode(node.mode);
@@ -138,7 +162,11 @@ fn append(tar: &mut Builder<impl Write>, reader: &mut Reader, path: &str, node: 
             match content {
                 Content::Bytes(bytes) => tar.append_data(&mut header, path, &**bytes),
                 Content::Stored { file, offset, len } => {
-                    let range = Range { file: reader.open(file)?, at: *offset, left: *len };
+                    let range = Range {
+                        file: reader.open(file)?,
+                        at: *offset,
+                        left: *len,
+                    };
                     let capacity = usize::try_from(*len).unwrap_or(CHUNK).clamp(1, CHUNK);
                     tar.append_data(&mut header, path, BufReader::with_capacity(capacity, range))
                 }
@@ -173,7 +201,9 @@ struct Range {
 
 impl Read for Range {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let want = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         if want == 0 {
             return Ok(0);
         }

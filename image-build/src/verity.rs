@@ -61,9 +61,16 @@ pub fn size(data_blocks: u64) -> u64 {
 /// did not change, so trees can be compared to find them.
 pub fn build(data: &Path, salt: &[u8]) -> Result<HashTree> {
     let file = File::open(data).environment(|| format!("opening {}", data.display()))?;
-    let len = file.metadata().environment(|| format!("opening {}", data.display()))?.len();
-    build_from(len, salt, |buffer, offset| file.read_exact_at(buffer, offset))
-        .map_err(|e| Error::environment(format!("making the hash tree of {}", data.display())).because(e))
+    let len = file
+        .metadata()
+        .environment(|| format!("opening {}", data.display()))?
+        .len();
+    build_from(len, salt, |buffer, offset| {
+        file.read_exact_at(buffer, offset)
+    })
+    .map_err(|e| {
+        Error::environment(format!("making the hash tree of {}", data.display())).because(e)
+    })
 }
 
 /// Hashes `len` bytes that `read` fills buffers with, by offset.
@@ -73,7 +80,9 @@ where
 {
     let block = BLOCK as u64;
     if len == 0 || !len.is_multiple_of(block) {
-        return Err(Error::input(format!("{len} bytes are not a whole number of 4 KiB blocks")));
+        return Err(Error::input(format!(
+            "{len} bytes are not a whole number of 4 KiB blocks"
+        )));
     }
     let data_blocks = len / block;
     let salted = Sha256::new_with_prefix(salt);
@@ -92,12 +101,19 @@ where
 
     let mut levels = vec![padded(digests.concat())];
     while let Some(level) = levels.last().filter(|level| level.len() > BLOCK) {
-        let above = level.par_chunks(BATCH * BLOCK).map(|part| hash_blocks(&salted, part)).collect::<Vec<_>>();
+        let above = level
+            .par_chunks(BATCH * BLOCK)
+            .map(|part| hash_blocks(&salted, part))
+            .collect::<Vec<_>>();
         levels.push(padded(above.concat()));
     }
     // A single data block needs no level: its hash is the root hash.
     let top = levels.last().map(Vec::as_slice).unwrap_or_default();
-    let root = if data_blocks == 1 { top[..DIGEST].to_vec() } else { hash_blocks(&salted, top) };
+    let root = if data_blocks == 1 {
+        top[..DIGEST].to_vec()
+    } else {
+        hash_blocks(&salted, top)
+    };
     let root_hash: [u8; DIGEST] = std::array::from_fn(|i| root[i]);
 
     let superblock = Superblock {
@@ -110,12 +126,22 @@ where
         data_blocks,
         salt: salt.to_vec(),
     };
-    let mut bytes = superblock.encode().input(|| "making the verity superblock".to_owned())?.to_vec();
+    let mut bytes = superblock
+        .encode()
+        .input(|| "making the verity superblock".to_owned())?
+        .to_vec();
     bytes.resize(BLOCK, 0);
     if data_blocks > 1 {
-        levels.iter().rev().for_each(|level| bytes.extend_from_slice(level));
+        levels
+            .iter()
+            .rev()
+            .for_each(|level| bytes.extend_from_slice(level));
     }
-    Ok(HashTree { root_hash, data_blocks, bytes })
+    Ok(HashTree {
+        root_hash,
+        data_blocks,
+        bytes,
+    })
 }
 
 fn hash_blocks(salted: &Sha256, blocks: &[u8]) -> Vec<u8> {
@@ -136,7 +162,9 @@ mod tests {
     use super::*;
 
     fn sample(blocks: usize) -> HashTree {
-        let data: Vec<u8> = (0..blocks * BLOCK).map(|i| (i / BLOCK + i % 251) as u8).collect();
+        let data: Vec<u8> = (0..blocks * BLOCK)
+            .map(|i| (i / BLOCK + i % 251) as u8)
+            .collect();
         build_from(data.len() as u64, &[0xaa; 32], |buffer, at| {
             buffer.copy_from_slice(&data[at as usize..at as usize + buffer.len()]);
             Ok(())
@@ -145,11 +173,26 @@ mod tests {
     }
 
     const KNOWN: [(usize, &str); 5] = [
-        (1, "3764412dbf98f27f85d73ea7a2272af1f46a894ca0dfedd5f8ab4514f3a22361"),
-        (2, "27d4da6f2ddbdf0823c3540c53c2888c2d5e01bd415c1150b9a1af6d3b3fbb2e"),
-        (128, "7eaf4dd1ae49468d85c117bdbc2c527d38e19fa07342a1481039a43ea08a5fa5"),
-        (129, "e8880b27aaac33d88c52090221c79fac52cddd446573ac32a14890f2c447f5df"),
-        (20000, "28c892ffc647bd5068c81d4cee3c0cc6c091a3724aae5073dde2c3e42005124c"),
+        (
+            1,
+            "3764412dbf98f27f85d73ea7a2272af1f46a894ca0dfedd5f8ab4514f3a22361",
+        ),
+        (
+            2,
+            "27d4da6f2ddbdf0823c3540c53c2888c2d5e01bd415c1150b9a1af6d3b3fbb2e",
+        ),
+        (
+            128,
+            "7eaf4dd1ae49468d85c117bdbc2c527d38e19fa07342a1481039a43ea08a5fa5",
+        ),
+        (
+            129,
+            "e8880b27aaac33d88c52090221c79fac52cddd446573ac32a14890f2c447f5df",
+        ),
+        (
+            20000,
+            "28c892ffc647bd5068c81d4cee3c0cc6c091a3724aae5073dde2c3e42005124c",
+        ),
     ];
 
     /// Root hashes as printed by `veritysetup format --salt aa.. --uuid ..`

@@ -18,9 +18,23 @@ pub struct BadUki(&'static str);
 
 /// The section table. Every section returned lies within `file`.
 pub fn sections(file: &[u8]) -> Result<Vec<Section>, BadUki> {
-    let bytes = |at: usize, len: usize| at.checked_add(len).and_then(|end| file.get(at..end)).ok_or(BadUki("cut short"));
-    let u16_at = |at: usize| Ok(bytes(at, 2)?.iter().rev().fold(0u16, |n, b| n << 8 | u16::from(*b)));
-    let u32_at = |at: usize| Ok(bytes(at, 4)?.iter().rev().fold(0u32, |n, b| n << 8 | u32::from(*b)));
+    let bytes = |at: usize, len: usize| {
+        at.checked_add(len)
+            .and_then(|end| file.get(at..end))
+            .ok_or(BadUki("cut short"))
+    };
+    let u16_at = |at: usize| {
+        Ok(bytes(at, 2)?
+            .iter()
+            .rev()
+            .fold(0u16, |n, b| n << 8 | u16::from(*b)))
+    };
+    let u32_at = |at: usize| {
+        Ok(bytes(at, 4)?
+            .iter()
+            .rev()
+            .fold(0u32, |n, b| n << 8 | u32::from(*b)))
+    };
     if bytes(0, 2)? != b"MZ" {
         return Err(BadUki("no DOS header"));
     }
@@ -37,8 +51,13 @@ pub fn sections(file: &[u8]) -> Result<Vec<Section>, BadUki> {
         let name = String::from_utf8_lossy(name.get(..end).unwrap_or(name)).into_owned();
         let (in_memory, in_file) = (u32_at(at + 8)?, u32_at(at + 16)?);
         let (offset, len) = (u32_at(at + 20)?, in_memory.min(in_file));
-        bytes(offset as usize, len as usize).map_err(|_| BadUki("a section ends behind the end of the file"))?;
-        found.push(Section { name, offset: offset.into(), len: len.into() });
+        bytes(offset as usize, len as usize)
+            .map_err(|_| BadUki("a section ends behind the end of the file"))?;
+        found.push(Section {
+            name,
+            offset: offset.into(),
+            len: len.into(),
+        });
     }
     Ok(found)
 }
@@ -54,7 +73,9 @@ pub fn section<'a>(file: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, BadUk
 
 /// A section as text, without trailing newlines and NULs.
 pub fn text(file: &[u8], name: &str) -> Result<Option<String>, BadUki> {
-    let Some(bytes) = section(file, name)? else { return Ok(None) };
+    let Some(bytes) = section(file, name)? else {
+        return Ok(None);
+    };
     let text = std::str::from_utf8(bytes).map_err(|_| BadUki("a text section is not UTF-8"))?;
     Ok(Some(text.trim_end_matches(['\0', '\n']).to_owned()))
 }

@@ -31,7 +31,13 @@ const RELEASES: u64 = 3;
 
 /// Path of a release's UKI on the ESP, as long as it is not on trial.
 pub fn uki_path(version: &Version) -> String {
-    format!("EFI/Linux/{}", EntryName { version: version.clone(), counters: None })
+    format!(
+        "EFI/Linux/{}",
+        EntryName {
+            version: version.clone(),
+            counters: None
+        }
+    )
 }
 
 /// The files of the ESP, with slot A as the one to boot.
@@ -40,14 +46,26 @@ pub fn files(content: &Content) -> Result<Files> {
     let slot = Slot::from_uki(&format!("/{uki}"), content.uki)
         .and_then(|slot| slot.script())
         .input(|| "describing the UKI to GRUB".to_owned())?;
-    let state = State { order: vec!['a', 'b'], good: Some('a'), left: Vec::new() };
-    let state = state.write().input(|| "making GRUB's environment block".to_owned())?;
+    let state = State {
+        order: vec!['a', 'b'],
+        good: Some('a'),
+        left: Vec::new(),
+    };
+    let state = state
+        .write()
+        .input(|| "making GRUB's environment block".to_owned())?;
     let files = Files::from([
         ("EFI/BOOT/BOOTX64.EFI".to_owned(), content.loader.to_vec()),
-        ("EFI/systemd/systemd-bootx64.efi".to_owned(), content.loader.to_vec()),
+        (
+            "EFI/systemd/systemd-bootx64.efi".to_owned(),
+            content.loader.to_vec(),
+        ),
         (uki, content.uki.to_vec()),
         // No menu; a key held during start still shows it.
-        ("loader/loader.conf".to_owned(), b"timeout 0\nauto-firmware yes\n".to_vec()),
+        (
+            "loader/loader.conf".to_owned(),
+            b"timeout 0\nauto-firmware yes\n".to_vec(),
+        ),
         ("loader/entries.srel".to_owned(), b"type1\n".to_vec()),
         ("grub/grub.cfg".to_owned(), grub::CONFIG.as_bytes().to_vec()),
         ("grub/a.cfg".to_owned(), slot.into_bytes()),

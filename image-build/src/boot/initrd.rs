@@ -29,14 +29,18 @@ pub fn build(init: &[u8], modules: &Selection, cache: &Cache) -> Result<Vec<u8>>
     let plain = archive.finish();
 
     let mut hash = Sha256::new();
-    hash.update(format!("zstd {LEVEL} {}\n", zstd::zstd_safe::version_number()));
+    hash.update(format!(
+        "zstd {LEVEL} {}\n",
+        zstd::zstd_safe::version_number()
+    ));
     hash.update(&plain);
     let key = hex(&hash.finalize());
     let path = match cache.get(SPACE, &key) {
         Some(path) => path,
         None => cache.put(SPACE, &key, |file| {
             let packed = compress(&plain)?;
-            file.write_all(&packed).environment(|| "writing the initrd to the cache".to_owned())
+            file.write_all(&packed)
+                .environment(|| "writing the initrd to the cache".to_owned())
         })?,
     };
     std::fs::read(&path).environment(|| format!("reading {}", path.display()))

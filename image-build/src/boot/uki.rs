@@ -60,16 +60,23 @@ fn append(stub: &[u8], added: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     let last = sections.len();
     let room = (header.size_of_headers() as usize).saturating_sub(table) / SECTION_HEADER;
     if !alignment.is_power_of_two() || file_alignment != SECTOR {
-        return Err(Error::input(format!("the EFI stub's sections are aligned to {file_alignment} bytes, not 512")));
+        return Err(Error::input(format!(
+            "the EFI stub's sections are aligned to {file_alignment} bytes, not 512"
+        )));
     }
     if last + added.len() > room {
-        return Err(Error::input(format!("the EFI stub has room for {room} sections only")));
+        return Err(Error::input(format!(
+            "the EFI stub has room for {room} sections only"
+        )));
     }
 
     let mut out = stub.to_vec();
     let mut address = 0;
     for section in sections.iter() {
-        let end = section.virtual_address.get(LE).saturating_add(section.virtual_size.get(LE));
+        let end = section
+            .virtual_address
+            .get(LE)
+            .saturating_add(section.virtual_size.get(LE));
         address = address.max(align(end, alignment)?);
     }
     let mut initialised = nt.optional_header.size_of_initialized_data.get(LE);
@@ -117,7 +124,8 @@ fn size(len: usize) -> Result<u32> {
 }
 
 fn align(n: u32, to: u32) -> Result<u32> {
-    n.checked_next_multiple_of(to).ok_or_else(|| Error::input("a UKI cannot have 4 GiB or more"))
+    n.checked_next_multiple_of(to)
+        .ok_or_else(|| Error::input("a UKI cannot have 4 GiB or more"))
 }
 
 /// The PE checksum: the 16-bit words with carries added back, plus the length.
@@ -171,8 +179,14 @@ mod tests {
             initrd: &initrd,
         };
         let uki = build(&parts).unwrap();
-        assert_eq!(updater::uki::text(&uki, ".cmdline").unwrap().as_deref(), Some("usrhash=00 quiet"));
-        assert_eq!(updater::uki::section(&uki, ".linux").unwrap(), Some(&linux[..]));
+        assert_eq!(
+            updater::uki::text(&uki, ".cmdline").unwrap().as_deref(),
+            Some("usrhash=00 quiet")
+        );
+        assert_eq!(
+            updater::uki::section(&uki, ".linux").unwrap(),
+            Some(&linux[..])
+        );
         let slot = updater::grub::Slot::from_uki("/x.efi", &uki).unwrap();
         let at = slot.initrd.0 as usize * 512;
         assert_eq!(&uki[at..at + 1000], &initrd[..]);
@@ -184,7 +198,10 @@ mod tests {
             assert_eq!(section.virtual_address.get(LE), end);
             end = (end + section.virtual_size.get(LE)).next_multiple_of(4096);
         }
-        assert_eq!(image.nt_headers().optional_header.size_of_image.get(LE), end);
+        assert_eq!(
+            image.nt_headers().optional_header.size_of_image.get(LE),
+            end
+        );
     }
 
     #[test]

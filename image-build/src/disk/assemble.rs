@@ -37,25 +37,51 @@ const BLOCK: usize = 64 << 10;
 pub fn write(parts: &Parts, out: &Path) -> Result<()> {
     let table = &parts.layout.table;
     let what = || format!("writing {}", out.display());
-    let disk = File::options().read(true).write(true).create(true).truncate(true).open(out).environment(what)?;
-    disk.set_len(table.disk_sectors * SECTOR).environment(what)?;
+    let disk = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(out)
+        .environment(what)?;
+    disk.set_len(table.disk_sectors * SECTOR)
+        .environment(what)?;
 
-    let encoded = table.encode().input(|| "making the partition table".to_owned())?;
+    let encoded = table
+        .encode()
+        .input(|| "making the partition table".to_owned())?;
     let mut mbr = encoded.protective_mbr;
     for (to, from) in mbr.iter_mut().zip(parts.grub.mbr.iter().take(440)) {
         *to = *from;
     }
     disk.write_all_at(&mbr, 0).environment(what)?;
-    disk.write_all_at(&encoded.primary, encoded.primary_offset).environment(what)?;
-    disk.write_all_at(&encoded.backup, encoded.backup_offset).environment(what)?;
+    disk.write_all_at(&encoded.primary, encoded.primary_offset)
+        .environment(what)?;
+    disk.write_all_at(&encoded.backup, encoded.backup_offset)
+        .environment(what)?;
 
     put(&disk, parts.layout, number::BIOS, &parts.grub.core)?;
     put(&disk, parts.layout, number::VERITY_A, &parts.verity.bytes)?;
     copy(&disk, parts.layout, number::USR_A, parts.usr)?;
-    for (number, label, files) in [(number::ESP, "ESP", parts.esp), (number::OEM, "OEM", parts.oem)] {
+    for (number, label, files) in [
+        (number::ESP, "ESP", parts.esp),
+        (number::OEM, "OEM", parts.oem),
+    ] {
         let (start, len) = parts.layout.range(number)?;
-        let id = Sha256::new().chain_update(table.disk_guid.as_bytes()).chain_update(label).finalize();
-        fat::write(Window { file: &disk, start, len }, label, u32::from_le_bytes([id[0], id[1], id[2], id[3]]), files)?;
+        let id = Sha256::new()
+            .chain_update(table.disk_guid.as_bytes())
+            .chain_update(label)
+            .finalize();
+        fat::write(
+            Window {
+                file: &disk,
+                start,
+                len,
+            },
+            label,
+            u32::from_le_bytes([id[0], id[1], id[2], id[3]]),
+            files,
+        )?;
     }
     Ok(())
 }
@@ -64,15 +90,18 @@ pub fn write(parts: &Parts, out: &Path) -> Result<()> {
 fn room(layout: &Layout, number: u32, need: u64) -> Result<u64> {
     let (start, len) = layout.range(number)?;
     if need > len {
-        return Err(Error::refused(format!("partition {number} has {len} bytes; its content has {need}"))
-            .hint("enlarge it under `sizes` in the recipe"));
+        return Err(Error::refused(format!(
+            "partition {number} has {len} bytes; its content has {need}"
+        ))
+        .hint("enlarge it under `sizes` in the recipe"));
     }
     Ok(start)
 }
 
 fn put(disk: &File, layout: &Layout, number: u32, bytes: &[u8]) -> Result<()> {
     let start = room(layout, number, bytes.len() as u64)?;
-    disk.write_all_at(bytes, start).environment(|| format!("writing partition {number}"))
+    disk.write_all_at(bytes, start)
+        .environment(|| format!("writing partition {number}"))
 }
 
 fn copy(disk: &File, layout: &Layout, number: u32, from: &Path) -> Result<()> {

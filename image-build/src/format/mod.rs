@@ -29,8 +29,18 @@ struct Row {
 }
 
 const TABLE: [Row; 2] = [
-    Row { format: Format::Raw, name: "raw", extension: "raw", write: sparse::copy },
-    Row { format: Format::Qcow2, name: "qcow2", extension: "qcow2", write: qcow2::write },
+    Row {
+        format: Format::Raw,
+        name: "raw",
+        extension: "raw",
+        write: sparse::copy,
+    },
+    Row {
+        format: Format::Qcow2,
+        name: "qcow2",
+        extension: "qcow2",
+        write: qcow2::write,
+    },
 ];
 
 impl Format {
@@ -39,7 +49,10 @@ impl Format {
 
     fn row(self) -> &'static Row {
         // The table has a row for each format; a test makes sure of it.
-        TABLE.iter().find(|row| row.format == self).unwrap_or(&TABLE[0])
+        TABLE
+            .iter()
+            .find(|row| row.format == self)
+            .unwrap_or(&TABLE[0])
     }
 
     /// Name on the command line and in recipes.
@@ -67,10 +80,14 @@ impl fmt::Display for Format {
 impl FromStr for Format {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        let found = TABLE.iter().find(|row| row.name == text).map(|row| row.format);
+        let found = TABLE
+            .iter()
+            .find(|row| row.name == text)
+            .map(|row| row.format);
         found.ok_or_else(|| {
             let names: Vec<&str> = TABLE.iter().map(|row| row.name).collect();
-            Error::usage(format!("unknown format `{text}`")).hint(format!("formats: {}", names.join(", ")))
+            Error::usage(format!("unknown format `{text}`"))
+                .hint(format!("formats: {}", names.join(", ")))
         })
     }
 }

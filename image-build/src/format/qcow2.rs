@@ -38,8 +38,17 @@ const LEVEL: i32 = 6;
 /// Writes the image.
 pub fn write(from: &Sparse, to: &Path) -> Result<()> {
     let what = || format!("writing {}", to.display());
-    let file = File::options().write(true).create(true).truncate(true).open(to).environment(what)?;
-    let mut out = Output { file: BufWriter::with_capacity(1 << 20, file), at: 0, refcounts: Vec::new() };
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(to)
+        .environment(what)?;
+    let mut out = Output {
+        file: BufWriter::with_capacity(1 << 20, file),
+        at: 0,
+        refcounts: Vec::new(),
+    };
 
     let l1_entries = from.len().div_ceil(CLUSTER * L2_ENTRIES);
     let l1_at = CLUSTER;
@@ -49,7 +58,10 @@ pub fn write(from: &Sparse, to: &Path) -> Result<()> {
 
     let mut l2: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for batch in from.blocks(CLUSTER).chunks(BATCH) {
-        let packed = batch.par_iter().map(|number| pack(from, *number)).collect::<Result<Vec<_>>>()?;
+        let packed = batch
+            .par_iter()
+            .map(|number| pack(from, *number))
+            .collect::<Result<Vec<_>>>()?;
         for (number, cluster) in batch.iter().zip(packed) {
             let entry = match cluster {
                 Packed::Zeros => continue,
@@ -67,7 +79,9 @@ pub fn write(from: &Sparse, to: &Path) -> Result<()> {
                     COPIED | start
                 }
             };
-            let table = l2.entry(number / L2_ENTRIES).or_insert_with(|| vec![0; L2_ENTRIES as usize]);
+            let table = l2
+                .entry(number / L2_ENTRIES)
+                .or_insert_with(|| vec![0; L2_ENTRIES as usize]);
             table[(number % L2_ENTRIES) as usize] = entry;
         }
     }
@@ -99,10 +113,19 @@ pub fn write(from: &Sparse, to: &Path) -> Result<()> {
     counts.resize((blocks * REFCOUNTS) as usize, 0);
     out.write(&numbers(&table)).environment(what)?;
     out.pad_to(first_block).environment(what)?;
-    let bytes: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
+    let bytes: Vec<u8> = counts
+        .iter()
+        .flat_map(|count| count.to_be_bytes())
+        .collect();
     out.write(&bytes).environment(what)?;
 
-    let header = header(from.len(), l1_entries as u32, l1_at, refcounts_at, table_clusters as u32);
+    let header = header(
+        from.len(),
+        l1_entries as u32,
+        l1_at,
+        refcounts_at,
+        table_clusters as u32,
+    );
     let mut file = out.file;
     file.seek(SeekFrom::Start(0)).environment(what)?;
     file.write_all(&header).environment(what)?;
@@ -130,7 +153,8 @@ fn pack(from: &Sparse, number: u64) -> Result<Packed> {
     }
     // Only what saves at least a sector is worth unpacking.
     let mut packed = vec![0; plain.len() - 512];
-    let len = COMPRESSOR.with_borrow_mut(|compressor| compressor.deflate_compress(&plain, &mut packed));
+    let len =
+        COMPRESSOR.with_borrow_mut(|compressor| compressor.deflate_compress(&plain, &mut packed));
     Ok(match len {
         Ok(len) => {
             packed.truncate(len);
@@ -141,10 +165,19 @@ fn pack(from: &Sparse, number: u64) -> Result<Packed> {
 }
 
 fn numbers(values: &[u64]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_be_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_be_bytes())
+        .collect()
 }
 
-fn header(len: u64, l1_entries: u32, l1_at: u64, refcounts_at: u64, refcount_clusters: u32) -> Vec<u8> {
+fn header(
+    len: u64,
+    l1_entries: u32,
+    l1_at: u64,
+    refcounts_at: u64,
+    refcount_clusters: u32,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER + 8);
     let mut put = |bytes: &[u8]| out.extend_from_slice(bytes);
     put(&MAGIC.to_be_bytes());
@@ -191,7 +224,9 @@ impl Output {
     fn count(&mut self, start: u64, end: u64) {
         let (first, end) = ((start / CLUSTER) as usize, end.div_ceil(CLUSTER) as usize);
         self.refcounts.resize(self.refcounts.len().max(end), 0);
-        self.refcounts[first..end].iter_mut().for_each(|count| *count += 1);
+        self.refcounts[first..end]
+            .iter_mut()
+            .for_each(|count| *count += 1);
     }
 
     fn pad_to(&mut self, at: u64) -> std::io::Result<()> {

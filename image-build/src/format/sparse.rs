@@ -48,7 +48,12 @@ impl Sparse {
             data.push(start..end);
             at = end.max(start + 1);
         }
-        Ok(Sparse { path: path.to_owned(), file, len, data })
+        Ok(Sparse {
+            path: path.to_owned(),
+            file,
+            len,
+            data,
+        })
     }
 
     /// Length of the disk in bytes.
@@ -66,7 +71,10 @@ impl Sparse {
     pub fn blocks(&self, size: u64) -> Vec<u64> {
         let mut blocks = Vec::new();
         for range in &self.data {
-            let first = blocks.last().map_or(0, |last| last + 1).max(range.start / size);
+            let first = blocks
+                .last()
+                .map_or(0, |last| last + 1)
+                .max(range.start / size);
             blocks.extend(first..range.end.div_ceil(size));
         }
         blocks
@@ -74,17 +82,26 @@ impl Sparse {
 
     /// Reads at an offset; what is behind the end reads as zeros.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let inside = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
+        let inside = usize::try_from(self.len.saturating_sub(offset))
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let (have, rest) = buffer.split_at_mut(inside);
         rest.fill(0);
-        self.file.read_exact_at(have, offset).environment(|| format!("reading {}", self.path.display()))
+        self.file
+            .read_exact_at(have, offset)
+            .environment(|| format!("reading {}", self.path.display()))
     }
 }
 
 /// Copies the data to a new raw image; zeros become holes.
 pub fn copy(from: &Sparse, to: &Path) -> Result<()> {
     let what = || format!("writing {}", to.display());
-    let out = File::options().write(true).create(true).truncate(true).open(to).environment(what)?;
+    let out = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(to)
+        .environment(what)?;
     out.set_len(from.len).environment(what)?;
     let mut buffer = vec![0; CHUNK as usize];
     for range in &from.data {
@@ -94,7 +111,8 @@ pub fn copy(from: &Sparse, to: &Path) -> Result<()> {
             from.read(&mut buffer[..now], at)?;
             for (index, block) in buffer[..now].chunks(BLOCK).enumerate() {
                 if block.iter().any(|b| *b != 0) {
-                    out.write_all_at(block, at + (index * BLOCK) as u64).environment(what)?;
+                    out.write_all_at(block, at + (index * BLOCK) as u64)
+                        .environment(what)?;
                 }
             }
             at += now as u64;
@@ -112,7 +130,9 @@ mod tests {
     fn finds_data_and_copies_it() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(10 << 20).unwrap();
-        file.as_file().write_all_at(b"middle", (5 << 20) + 100).unwrap();
+        file.as_file()
+            .write_all_at(b"middle", (5 << 20) + 100)
+            .unwrap();
         file.flush().unwrap();
         let sparse = Sparse::open(file.path()).unwrap();
         let blocks = sparse.blocks(65536);
@@ -120,7 +140,10 @@ mod tests {
         assert!(blocks.windows(2).all(|pair| pair[0] < pair[1]));
         let copied = tempfile::NamedTempFile::new().unwrap();
         copy(&sparse, copied.path()).unwrap();
-        assert_eq!(std::fs::read(copied.path()).unwrap(), std::fs::read(file.path()).unwrap());
+        assert_eq!(
+            std::fs::read(copied.path()).unwrap(),
+            std::fs::read(file.path()).unwrap()
+        );
         let mut behind = [1; 8];
         sparse.read(&mut behind, (10 << 20) - 4).unwrap();
         assert_eq!(behind, [0; 8]);

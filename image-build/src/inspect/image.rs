@@ -29,7 +29,9 @@ pub fn open(path: &Path) -> Result<Box<dyn Disk>> {
     let mut magic = [0; 4];
     let short = file.read_at(&mut magic, 0).environment(what)? < 4;
     if !short && u32::from_be_bytes(magic) == crate::format::qcow2::MAGIC {
-        return Ok(Box::new(Qcow2::open(file).input(|| format!("reading {}", path.display()))?));
+        return Ok(Box::new(
+            Qcow2::open(file).input(|| format!("reading {}", path.display()))?,
+        ));
     }
     let len = file.metadata().environment(what)?.len();
     Ok(Box::new(Raw { file, len }))
@@ -63,7 +65,12 @@ pub(super) struct Part<'a> {
 
 impl<'a> Part<'a> {
     pub(super) fn new(disk: &'a dyn Disk, start: u64, len: u64) -> Self {
-        Part { disk, start, len, at: 0 }
+        Part {
+            disk,
+            start,
+            len,
+            at: 0,
+        }
     }
 }
 
@@ -71,7 +78,10 @@ impl Read for Part<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.len.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let now = left.min(buffer.len());
-        let offset = self.start.checked_add(self.at).ok_or(io::ErrorKind::InvalidInput)?;
+        let offset = self
+            .start
+            .checked_add(self.at)
+            .ok_or(io::ErrorKind::InvalidInput)?;
         self.disk.read_at(&mut buffer[..now], offset)?;
         self.at += now as u64;
         Ok(now)

@@ -106,14 +106,20 @@ pub fn read(path: &Path, verify: bool) -> Result<Found> {
     let mut whole = image::Part::new(disk, 0, disk.len());
     let loaded = gpt::load(&mut whole, 512, disk.len() / 512).map_err(|e| {
         let hint = e.hint();
-        Error::input(format!("{} has no usable partition table", path.display())).because(e).hint(hint)
+        Error::input(format!("{} has no usable partition table", path.display()))
+            .because(e)
+            .hint(hint)
     })?;
     let table = &loaded.table;
     let mut found = Found {
         format: disk.format(),
         disk_bytes: disk.len(),
         disk_guid: table.disk_guid.to_string(),
-        table: if loaded.copy == Copy::Primary { "primary" } else { "backup" },
+        table: if loaded.copy == Copy::Primary {
+            "primary"
+        } else {
+            "backup"
+        },
         partitions: table.partitions.iter().map(partition).collect(),
         slots: Vec::new(),
         ukis: Vec::new(),
@@ -122,9 +128,16 @@ pub fn read(path: &Path, verify: bool) -> Result<Found> {
         oem: BTreeMap::new(),
         grubenv: BTreeMap::new(),
     };
-    for usr in table.by_type(types::X86_64.usr).filter(|p| p.name != "_empty") {
-        let hash = table.by_type(types::X86_64.usr_verity).find(|p| p.name == usr.name);
-        found.slots.extend(hash.map(|hash| slot(disk, usr, hash, verify)).transpose()?);
+    for usr in table
+        .by_type(types::X86_64.usr)
+        .filter(|p| p.name != "_empty")
+    {
+        let hash = table
+            .by_type(types::X86_64.usr_verity)
+            .find(|p| p.name == usr.name);
+        found
+            .slots
+            .extend(hash.map(|hash| slot(disk, usr, hash, verify)).transpose()?);
     }
     if let Some(esp) = table.by_type(types::ESP).next() {
         let (start, len) = range(esp);
@@ -135,7 +148,8 @@ pub fn read(path: &Path, verify: bool) -> Result<Found> {
                 found.grubenv = Env::parse(&bytes).map(|env| env.vars).unwrap_or_default();
             }
             if path.starts_with("EFI/Linux/") && path.ends_with(".efi") {
-                let uki = found_uki(&path, &bytes, &found.slots).input(|| format!("reading {path} on the ESP"))?;
+                let uki = found_uki(&path, &bytes, &found.slots)
+                    .input(|| format!("reading {path} on the ESP"))?;
                 found.ukis.push(uki);
             }
             found.esp.insert(path, size);
@@ -145,7 +159,11 @@ pub fn read(path: &Path, verify: bool) -> Result<Found> {
         let (start, len) = range(oem);
         // The owner of the machine may have put anything there.
         if let Ok(contents) = fat(disk, start, len) {
-            found.oem = contents.files.into_iter().map(|(path, (size, _))| (path, size)).collect();
+            found.oem = contents
+                .files
+                .into_iter()
+                .map(|(path, (size, _))| (path, size))
+                .collect();
         }
     }
     Ok(found)
@@ -176,7 +194,10 @@ fn kind(guid: Guid) -> String {
         (types::X86_64.usr_verity, "usr-verity"),
         (types::X86_64.root, "root"),
     ];
-    known.iter().find(|(known, _)| *known == guid).map_or_else(|| guid.to_string(), |(_, name)| (*name).to_owned())
+    known
+        .iter()
+        .find(|(known, _)| *known == guid)
+        .map_or_else(|| guid.to_string(), |(_, name)| (*name).to_owned())
 }
 
 fn slot(disk: &dyn Disk, usr: &Partition, hash: &Partition, verify: bool) -> Result<FoundSlot> {
@@ -185,14 +206,27 @@ fn slot(disk: &dyn Disk, usr: &Partition, hash: &Partition, verify: bool) -> Res
     let ((usr_start, usr_len), (hash_start, hash_len)) = (range(usr), range(hash));
     disk.read_at(&mut block, hash_start).input(what)?;
     let superblock = Superblock::decode(&block).input(what)?;
-    let used = superblock.data_blocks.saturating_mul(superblock.data_block_size.into());
+    let used = superblock
+        .data_blocks
+        .saturating_mul(superblock.data_block_size.into());
     if used > usr_len {
-        return Err(Error::input(format!("the hash tree in partition {} is for more data than partition {} has", hash.number, usr.number)));
+        return Err(Error::input(format!(
+            "the hash tree in partition {} is for more data than partition {} has",
+            hash.number, usr.number
+        )));
     }
-    let root_hash: Vec<u8> = usr.guid.as_bytes().iter().chain(hash.guid.as_bytes()).copied().collect();
+    let root_hash: Vec<u8> = usr
+        .guid
+        .as_bytes()
+        .iter()
+        .chain(hash.guid.as_bytes())
+        .copied()
+        .collect();
     let mut verified = None;
     if verify {
-        let tree = verity::build_from(used, &superblock.salt, |buffer, at| disk.read_at(buffer, usr_start + at))?;
+        let tree = verity::build_from(used, &superblock.salt, |buffer, at| {
+            disk.read_at(buffer, usr_start + at)
+        })?;
         let mut stored = vec![0; tree.bytes.len()];
         let same_tree = stored.len() as u64 <= hash_len && {
             disk.read_at(&mut stored, hash_start).input(what)?;
@@ -211,7 +245,11 @@ fn slot(disk: &dyn Disk, usr: &Partition, hash: &Partition, verify: bool) -> Res
         verified = Some(true);
     }
     Ok(FoundSlot {
-        version: usr.name.strip_prefix(updater::version::PREFIX).unwrap_or(&usr.name).to_owned(),
+        version: usr
+            .name
+            .strip_prefix(updater::version::PREFIX)
+            .unwrap_or(&usr.name)
+            .to_owned(),
         partition: usr.number,
         used_bytes: used,
         root_hash: init::verity::hex(&root_hash),
@@ -219,15 +257,25 @@ fn slot(disk: &dyn Disk, usr: &Partition, hash: &Partition, verify: bool) -> Res
     })
 }
 
-fn found_uki(path: &str, bytes: &[u8], slots: &[FoundSlot]) -> std::result::Result<FoundUki, uki::BadUki> {
+fn found_uki(
+    path: &str,
+    bytes: &[u8],
+    slots: &[FoundSlot],
+) -> std::result::Result<FoundUki, uki::BadUki> {
     let cmdline = uki::text(bytes, ".cmdline")?;
-    let named = cmdline.as_deref().and_then(|line| line.split_whitespace().find_map(|word| word.strip_prefix("usrhash=")));
+    let named = cmdline.as_deref().and_then(|line| {
+        line.split_whitespace()
+            .find_map(|word| word.strip_prefix("usrhash="))
+    });
     Ok(FoundUki {
         path: path.to_owned(),
         kernel: uki::text(bytes, ".uname")?,
         usr_present: named.is_some_and(|hash| slots.iter().any(|slot| slot.root_hash == hash)),
         cmdline,
-        sections: uki::sections(bytes)?.into_iter().map(|section| (section.name, section.len)).collect(),
+        sections: uki::sections(bytes)?
+            .into_iter()
+            .map(|section| (section.name, section.len))
+            .collect(),
     })
 }
 
@@ -251,14 +299,20 @@ fn fat(disk: &dyn Disk, start: u64, len: u64) -> std::io::Result<Contents> {
             if name == "." || name == ".." {
                 continue;
             }
-            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let path = if folder.is_empty() {
+                name
+            } else {
+                format!("{folder}/{name}")
+            };
             // A damaged file system may have circles.
             if entry.is_dir() && path.matches('/').count() < 8 {
                 folders.push((path, entry.to_dir()));
             } else if entry.is_file() {
                 let mut bytes = Vec::new();
                 if path.starts_with("EFI/Linux/") || path.ends_with("/grubenv") {
-                    BufReader::with_capacity(1 << 16, entry.to_file()).take(MAX_UKI).read_to_end(&mut bytes)?;
+                    BufReader::with_capacity(1 << 16, entry.to_file())
+                        .take(MAX_UKI)
+                        .read_to_end(&mut bytes)?;
                 }
                 files.insert(path, (entry.len(), bytes));
             }

@@ -39,14 +39,20 @@ impl Qcow2 {
     pub(super) fn open(file: File) -> io::Result<Self> {
         let mut header = [0; 80];
         file.read_exact_at(&mut header, 0)?;
-        let u32_at = |at: usize| header[at..at + 4].iter().fold(0u32, |n, b| n << 8 | u32::from(*b));
+        let u32_at = |at: usize| {
+            header[at..at + 4]
+                .iter()
+                .fold(0u32, |n, b| n << 8 | u32::from(*b))
+        };
         let u64_at = |at: usize| u64::from(u32_at(at)) << 32 | u64::from(u32_at(at + 4));
         let (version, bits) = (u32_at(4), u32_at(20));
         if !matches!(version, 2 | 3) || !(9..=21).contains(&bits) {
             return Err(bad("unknown version or cluster size of qcow2"));
         }
         if u64_at(8) != 0 || u32_at(32) != 0 {
-            return Err(bad("qcow2 images with a backing file or encryption are not supported"));
+            return Err(bad(
+                "qcow2 images with a backing file or encryption are not supported",
+            ));
         }
         // The lowest bit says "not closed cleanly": the tables are still right.
         if version == 3 && u64_at(72) & !1 != 0 {
@@ -58,13 +64,23 @@ impl Qcow2 {
             return Err(bad("the L1 table of the qcow2 image has a wrong size"));
         }
         let l1 = numbers(&file, at, entries as usize)?;
-        Ok(Qcow2 { file, bits, len, l1, cache: Mutex::default() })
+        Ok(Qcow2 {
+            file,
+            bits,
+            len,
+            l1,
+            cache: Mutex::default(),
+        })
     }
 
     fn entry(&self, cache: &mut Cache, number: u64) -> io::Result<u64> {
         let per_table = 1u64 << (self.bits - 3);
         let index = number / per_table;
-        let at = self.l1.get(index as usize).ok_or_else(|| bad("behind the L1 table"))? & OFFSET;
+        let at = self
+            .l1
+            .get(index as usize)
+            .ok_or_else(|| bad("behind the L1 table"))?
+            & OFFSET;
         if at == 0 {
             return Ok(0);
         }
@@ -118,7 +134,10 @@ impl Disk for Qcow2 {
         self.len
     }
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.len) {
+        if offset
+            .checked_add(buffer.len() as u64)
+            .is_none_or(|end| end > self.len)
+        {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let size = 1u64 << self.bits;
@@ -128,7 +147,10 @@ impl Disk for Qcow2 {
             let (number, within) = (at / size, (at % size) as usize);
             let now = (size as usize - within).min(buffer.len() - done);
             let to = &mut buffer[done..done + now];
-            let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut cache = self
+                .cache
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             if let Some((_, cluster)) = cache.cluster.as_ref().filter(|(have, _)| *have == number) {
                 to.copy_from_slice(&cluster[within..within + now]);
             } else {
@@ -138,7 +160,10 @@ impl Disk for Qcow2 {
                 to.copy_from_slice(&cluster[within..within + now]);
                 // A part was wanted: the rest will be, soon.
                 if now < size as usize {
-                    self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner).cluster = Some((number, cluster));
+                    self.cache
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .cluster = Some((number, cluster));
                 }
             }
             done += now;
@@ -150,7 +175,10 @@ impl Disk for Qcow2 {
 fn numbers(file: &File, at: u64, count: usize) -> io::Result<Vec<u64>> {
     let mut bytes = vec![0; count * 8];
     file.read_exact_at(&mut bytes, at)?;
-    Ok(bytes.chunks_exact(8).map(|n| n.iter().fold(0, |n, b| n << 8 | u64::from(*b))).collect())
+    Ok(bytes
+        .chunks_exact(8)
+        .map(|n| n.iter().fold(0, |n, b| n << 8 | u64::from(*b)))
+        .collect())
 }
 
 #[cfg(test)]
@@ -162,15 +190,26 @@ mod tests {
     fn reads_what_the_writer_writes() {
         let raw = tempfile::NamedTempFile::new().unwrap();
         raw.as_file().set_len((600 << 20) + 512).unwrap();
-        let noise: Vec<u8> = (0..200_000u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
-        for (at, bytes) in [(0, &b"start"[..]), (70_000, &noise), (550 << 20, b"far away"), (600 << 20, &noise[..512])] {
+        let noise: Vec<u8> = (0..200_000u64)
+            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+            .collect();
+        for (at, bytes) in [
+            (0, &b"start"[..]),
+            (70_000, &noise),
+            (550 << 20, b"far away"),
+            (600 << 20, &noise[..512]),
+        ] {
             raw.as_file().write_all_at(bytes, at).unwrap();
         }
         let made = tempfile::NamedTempFile::new().unwrap();
         Format::Qcow2.write(raw.path(), made.path()).unwrap();
         let image = Qcow2::open(made.reopen().unwrap()).unwrap();
         assert_eq!(image.len(), (600 << 20) + 512);
-        for (at, len) in [(0, 300_000), ((550 << 20) - 100_000, 200_000), ((600 << 20) - 512, 1024)] {
+        for (at, len) in [
+            (0, 300_000),
+            ((550 << 20) - 100_000, 200_000),
+            ((600 << 20) - 512, 1024),
+        ] {
             let (mut want, mut have) = (vec![0; len], vec![1; len]);
             raw.as_file().read_exact_at(&mut want, at).unwrap();
             image.read_at(&mut have, at).unwrap();

@@ -13,30 +13,75 @@ impl Found {
     pub fn text(&self) -> String {
         // Writing to a String cannot fail.
         let mut out = String::new();
-        let _ = writeln!(out, "{} image, disk of {}, partition table: {}", self.format, mib(self.disk_bytes), self.table);
-        let _ = writeln!(out, "\n  #  {:>12} {:>12}  {:<12} {:<28} PARTUUID", "start", "size", "type", "name");
+        let _ = writeln!(
+            out,
+            "{} image, disk of {}, partition table: {}",
+            self.format,
+            mib(self.disk_bytes),
+            self.table
+        );
+        let _ = writeln!(
+            out,
+            "\n  #  {:>12} {:>12}  {:<12} {:<28} PARTUUID",
+            "start", "size", "type", "name"
+        );
         for p in &self.partitions {
             let (start, size) = (mib(p.start), mib(p.bytes));
-            let _ = writeln!(out, " {:>2}  {start:>12} {size:>12}  {:<12} {:<28} {}", p.number, p.kind, p.name, p.guid);
+            let _ = writeln!(
+                out,
+                " {:>2}  {start:>12} {size:>12}  {:<12} {:<28} {}",
+                p.number, p.kind, p.name, p.guid
+            );
         }
-        let end = self.partitions.iter().map(|p| p.start + p.bytes).max().unwrap_or(0);
+        let end = self
+            .partitions
+            .iter()
+            .map(|p| p.start + p.bytes)
+            .max()
+            .unwrap_or(0);
         let free = self.disk_bytes.saturating_sub(end);
-        let _ = writeln!(out, "     {:>12} {:>12}  free, for root", mib(end), mib(free));
+        let _ = writeln!(
+            out,
+            "     {:>12} {:>12}  free, for root",
+            mib(end),
+            mib(free)
+        );
         for slot in &self.slots {
             let state = match slot.verified {
                 Some(true) => ", verified",
                 Some(false) => ", NOT what its root hash says",
                 None => "",
             };
-            let _ = writeln!(out, "\nrelease {} in partition {}: {}{state}", slot.version, slot.partition, mib(slot.used_bytes));
+            let _ = writeln!(
+                out,
+                "\nrelease {} in partition {}: {}{state}",
+                slot.version,
+                slot.partition,
+                mib(slot.used_bytes)
+            );
             let _ = writeln!(out, "  root hash {}", slot.root_hash);
         }
         for uki in &self.ukis {
             let size = self.esp.get(&uki.path).copied().unwrap_or(0);
-            let _ = writeln!(out, "\n{}: {}, kernel {}", uki.path, mib(size), uki.kernel.as_deref().unwrap_or("unknown"));
+            let _ = writeln!(
+                out,
+                "\n{}: {}, kernel {}",
+                uki.path,
+                mib(size),
+                uki.kernel.as_deref().unwrap_or("unknown")
+            );
             let part = |name: &str| mib(uki.sections.get(name).copied().unwrap_or(0));
-            let _ = writeln!(out, "  kernel {}, initrd {}", part(".linux"), part(".initrd"));
-            let _ = writeln!(out, "  {}", uki.cmdline.as_deref().unwrap_or("no command line"));
+            let _ = writeln!(
+                out,
+                "  kernel {}, initrd {}",
+                part(".linux"),
+                part(".initrd")
+            );
+            let _ = writeln!(
+                out,
+                "  {}",
+                uki.cmdline.as_deref().unwrap_or("no command line")
+            );
             if !uki.usr_present {
                 let _ = writeln!(out, "  no slot has the /usr it names");
             }
@@ -49,7 +94,11 @@ impl Found {
         for (path, size) in &self.oem {
             let _ = writeln!(out, "  {size:>10}  {path}");
         }
-        let env: Vec<String> = self.grubenv.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let env: Vec<String> = self
+            .grubenv
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         let _ = writeln!(out, "\nGRUB: {}", env.join(", "));
         out
     }

@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn reads_what_grub_writes() {
-        let mut block = b"# GRUB Environment Block\norder=b a\nb_left=2\nodd=x\\\\y\\\nz\n".to_vec();
+        let mut block =
+            b"# GRUB Environment Block\norder=b a\nb_left=2\nodd=x\\\\y\\\nz\n".to_vec();
         block.resize(ENV_SIZE, b'#');
         let env = Env::parse(&block).unwrap();
         assert_eq!(env.vars["order"], "b a");
@@ -125,9 +126,13 @@ mod tests {
     fn refuses_what_is_not_a_block() {
         assert_eq!(Env::parse(b""), Err(BadEnv::Size(0)));
         assert_eq!(Env::parse(&[b'#'; ENV_SIZE]), Err(BadEnv::Signature));
-        let env = Env { vars: [("a".to_owned(), "x".repeat(500))].into() };
+        let env = Env {
+            vars: [("a".to_owned(), "x".repeat(500))].into(),
+        };
         assert_eq!(env.encode(), Err(BadEnv::Full(528)));
-        let env = Env { vars: [("a b".to_owned(), String::new())].into() };
+        let env = Env {
+            vars: [("a b".to_owned(), String::new())].into(),
+        };
         assert_eq!(env.encode(), Err(BadEnv::Name("a b".to_owned())));
     }
 

@@ -37,5 +37,5 @@
 mod env;
 mod slot;
 
-pub use env::{BadEnv, Env, ENV_SIZE};
+pub use env::{BadEnv, ENV_SIZE, Env};
 pub use slot::{BadSlot, Slot, State};

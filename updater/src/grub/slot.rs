@@ -40,12 +40,19 @@ impl Slot {
     pub fn from_uki(path: &str, bytes: &[u8]) -> Result<Self, BadSlot> {
         let sections = uki::sections(bytes)?;
         let blocks = |name: &'static str| {
-            let section = sections.iter().find(|s| s.name == name && s.offset % 512 == 0);
+            let section = sections
+                .iter()
+                .find(|s| s.name == name && s.offset % 512 == 0);
             let section = section.ok_or(BadSlot::Section(name))?;
             Ok::<_, BadSlot>((section.offset / 512, section.len.div_ceil(512)))
         };
         let cmdline = uki::text(bytes, ".cmdline")?.ok_or(BadSlot::Section(".cmdline"))?;
-        Ok(Slot { uki: path.to_owned(), linux: blocks(".linux")?, initrd: blocks(".initrd")?, cmdline })
+        Ok(Slot {
+            uki: path.to_owned(),
+            linux: blocks(".linux")?,
+            initrd: blocks(".initrd")?,
+            cmdline,
+        })
     }
 
     /// The script.
@@ -87,7 +94,11 @@ impl State {
             Some((slot, value.parse().unwrap_or(0)))
         };
         State {
-            order: get("order").unwrap_or_default().split(' ').filter_map(one).collect(),
+            order: get("order")
+                .unwrap_or_default()
+                .split(' ')
+                .filter_map(one)
+                .collect(),
             good: get("good").and_then(one),
             left: ['a', 'b'].into_iter().filter_map(left).collect(),
         }
@@ -103,7 +114,8 @@ impl State {
         }
         for (slot, left) in &self.left {
             // One digit is all that grub.cfg can count.
-            env.vars.insert(format!("{slot}_left"), left.min(&9).to_string());
+            env.vars
+                .insert(format!("{slot}_left"), left.min(&9).to_string());
         }
         env.encode()
     }
@@ -115,7 +127,11 @@ mod tests {
 
     #[test]
     fn state_round_trip() {
-        let state = State { order: vec!['b', 'a'], good: Some('a'), left: vec![('b', 3)] };
+        let state = State {
+            order: vec!['b', 'a'],
+            good: Some('a'),
+            left: vec![('b', 3)],
+        };
         let env = Env::parse(&state.write().unwrap()).unwrap();
         assert_eq!(State::read(&env), state);
         assert_eq!(env.vars["order"], "b a");

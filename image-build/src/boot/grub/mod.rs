@@ -16,8 +16,25 @@ const PREFIX: &str = "(,gpt2)/grub";
 
 /// Everything the script uses; nothing is loaded from the ESP.
 const MODULES: [&str; 19] = [
-    "biosdisk", "part_gpt", "fat", "normal", "configfile", "linux", "loopback", "loadenv", "test", "true", "echo", "eval",
-    "serial", "terminal", "keystatus", "sleep", "reboot", "ls", "cat",
+    "biosdisk",
+    "part_gpt",
+    "fat",
+    "normal",
+    "configfile",
+    "linux",
+    "loopback",
+    "loadenv",
+    "test",
+    "true",
+    "echo",
+    "eval",
+    "serial",
+    "terminal",
+    "keystatus",
+    "sleep",
+    "reboot",
+    "ls",
+    "cat",
 ];
 
 const SECTOR: usize = 512;
@@ -46,7 +63,10 @@ pub fn build(tools: &Tools, lba: u64) -> Result<Boot> {
             .because(e)
             .hint("the tools lack the package grub-pc-bin; remove the `tools` folder of the cache and build again")
     })?;
-    let out = tempfile::Builder::new().prefix("grub-core-").tempfile().environment(|| "making a temporary file".to_owned())?;
+    let out = tempfile::Builder::new()
+        .prefix("grub-core-")
+        .tempfile()
+        .environment(|| "making a temporary file".to_owned())?;
     tools
         .command(Tool::GrubMkimage)?
         .args(["-O", "i386-pc", "-p", PREFIX, "-C", "xz", "-d"])
@@ -55,14 +75,17 @@ pub fn build(tools: &Tools, lba: u64) -> Result<Boot> {
         .arg(out.path())
         .args(MODULES)
         .run()?;
-    let core = std::fs::read(out.path()).environment(|| format!("reading {}", out.path().display()))?;
+    let core =
+        std::fs::read(out.path()).environment(|| format!("reading {}", out.path().display()))?;
     place(boot, core, lba)
 }
 
 /// Writes the sector numbers into both images.
 fn place(mut boot: Vec<u8>, mut core: Vec<u8>, lba: u64) -> Result<Boot> {
     if boot.len() != SECTOR || core.len() < 2 * SECTOR {
-        return Err(Error::input("boot.img or the core image of GRUB has an unexpected size"));
+        return Err(Error::input(
+            "boot.img or the core image of GRUB has an unexpected size",
+        ));
     }
     boot[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&lba.to_le_bytes());
     boot.truncate(MBR_CODE);

@@ -47,8 +47,13 @@ pub fn select(tree: &Tree, release: &str) -> Result<Selection> {
     let prefix = format!("usr/lib/modules/{release}/");
     let mut files = BTreeMap::new();
     for (path, node) in tree.iter().filter(|(path, _)| path.starts_with(&prefix)) {
-        let Kind::File(content) = &node.kind else { continue };
-        if [".ko", ".ko.xz", ".ko.zst"].iter().any(|end| path.ends_with(end)) {
+        let Kind::File(content) = &node.kind else {
+            continue;
+        };
+        if [".ko", ".ko.xz", ".ko.zst"]
+            .iter()
+            .any(|end| path.ends_with(end))
+        {
             files.insert(normalise(path), (path, content));
         }
     }
@@ -58,20 +63,40 @@ pub fn select(tree: &Tree, release: &str) -> Result<Selection> {
     }
     let loaded = closure(&files)?;
     let index = index(&loaded)?;
-    for name in ALWAYS.iter().filter(|name| files.contains_key(**name) && !index.has(name)) {
-        return Err(Error::input(format!("module {name} is loaded on every boot but is not in the initrd's list")));
+    for name in ALWAYS
+        .iter()
+        .filter(|name| files.contains_key(**name) && !index.has(name))
+    {
+        return Err(Error::input(format!(
+            "module {name} is loaded on every boot but is not in the initrd's list"
+        )));
     }
-    let modules = loaded.into_iter().map(|(name, module)| Module { name, bytes: module.bytes }).collect();
-    Ok(Selection { modules, index: index.encode().into_bytes() })
+    let modules = loaded
+        .into_iter()
+        .map(|(name, module)| Module {
+            name,
+            bytes: module.bytes,
+        })
+        .collect();
+    Ok(Selection {
+        modules,
+        index: index.encode().into_bytes(),
+    })
 }
 
 /// Reads the wanted modules, then what they need, until nothing is missing.
 fn closure(files: &BTreeMap<String, (&str, &Content)>) -> Result<BTreeMap<String, Loaded>> {
-    let mut queue: Vec<String> = WANTED.iter().flat_map(|(_, names)| *names).map(|n| (*n).to_owned()).collect();
+    let mut queue: Vec<String> = WANTED
+        .iter()
+        .flat_map(|(_, names)| *names)
+        .map(|n| (*n).to_owned())
+        .collect();
     let mut loaded = BTreeMap::new();
     while let Some(name) = queue.pop() {
         // What is not there is built in, or this kernel does without.
-        let Some((path, content)) = files.get(&name).filter(|_| !loaded.contains_key(&name)) else { continue };
+        let Some((path, content)) = files.get(&name).filter(|_| !loaded.contains_key(&name)) else {
+            continue;
+        };
         let bytes = unpack(path, content.read()?)?;
         let info = parse(&bytes).input(|| format!("reading the kernel module {path}"))?;
         queue.extend(info.depends.iter().cloned());
@@ -85,7 +110,11 @@ fn closure(files: &BTreeMap<String, (&str, &Content)>) -> Result<BTreeMap<String
 fn index(loaded: &BTreeMap<String, Loaded>) -> Result<Index> {
     let (mut dep, mut alias, mut soft) = (String::new(), String::new(), String::new());
     for (name, module) in loaded {
-        let needs = module.info.depends.iter().filter(|n| loaded.contains_key(*n));
+        let needs = module
+            .info
+            .depends
+            .iter()
+            .filter(|n| loaded.contains_key(*n));
         let needs = needs.map(|n| format!(" {n}.ko")).collect::<String>();
         let _ = writeln!(dep, "{name}.ko:{needs}");
         for pattern in &module.info.aliases {
@@ -106,12 +135,19 @@ fn index(loaded: &BTreeMap<String, Loaded>) -> Result<Index> {
         }
     }
     let names: Vec<&str> = loaded.keys().map(String::as_str).collect();
-    Index::from_depmod(&dep, &alias, &soft, &names).input(|| "indexing the kernel modules".to_owned())
+    Index::from_depmod(&dep, &alias, &soft, &names)
+        .input(|| "indexing the kernel modules".to_owned())
 }
 
 fn providers<'a>(loaded: &'a BTreeMap<String, Loaded>, wish: &str) -> Vec<&'a str> {
-    let named = |name: &str, module: &Loaded| name == normalise(wish) || module.info.aliases.iter().any(|a| a == wish);
-    loaded.iter().filter(|(name, module)| named(name, module)).map(|(name, _)| name.as_str()).collect()
+    let named = |name: &str, module: &Loaded| {
+        name == normalise(wish) || module.info.aliases.iter().any(|a| a == wish)
+    };
+    loaded
+        .iter()
+        .filter(|(name, module)| named(name, module))
+        .map(|(name, _)| name.as_str())
+        .collect()
 }
 
 fn unpack(path: &str, packed: Arc<[u8]>) -> Result<Arc<[u8]>> {
@@ -133,8 +169,18 @@ mod tests {
 
     fn loaded(name: &str, depends: &[&str], soft: &[&str], aliases: &[&str]) -> (String, Loaded) {
         let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-        let info = Modinfo { depends: own(depends), soft: own(soft), aliases: own(aliases) };
-        (name.to_owned(), Loaded { bytes: Arc::from([]), info })
+        let info = Modinfo {
+            depends: own(depends),
+            soft: own(soft),
+            aliases: own(aliases),
+        };
+        (
+            name.to_owned(),
+            Loaded {
+                bytes: Arc::from([]),
+                info,
+            },
+        )
     }
 
     #[test]
@@ -152,7 +198,10 @@ mod tests {
     #[test]
     fn every_module_that_is_always_loaded_is_wanted() {
         for name in ALWAYS {
-            assert!(WANTED.iter().any(|(_, names)| names.contains(name)), "{name}");
+            assert!(
+                WANTED.iter().any(|(_, names)| names.contains(name)),
+                "{name}"
+            );
         }
     }
 }

@@ -24,10 +24,17 @@ pub fn parse(module: &[u8]) -> Result<Modinfo, object::Error> {
 fn parse_section(data: &[u8]) -> Modinfo {
     let mut info = Modinfo::default();
     for entry in data.split(|b| *b == 0) {
-        let Ok(text) = std::str::from_utf8(entry) else { continue };
+        let Ok(text) = std::str::from_utf8(entry) else {
+            continue;
+        };
         match text.split_once('=') {
             Some(("depends", names)) => {
-                info.depends.extend(names.split(',').filter(|n| !n.is_empty()).map(init::modules::normalise));
+                info.depends.extend(
+                    names
+                        .split(',')
+                        .filter(|n| !n.is_empty())
+                        .map(init::modules::normalise),
+                );
             }
             Some(("alias", pattern)) => info.aliases.push(pattern.to_owned()),
             Some(("softdep", text)) => info.soft.extend(

@@ -14,19 +14,63 @@ pub const WANTED: [(&str, &[&str]); 15] = [
     // dm-verity and ext4 ask for algorithms, not for modules.
     (
         "hashes and checksums",
-        &["sha256_generic", "sha256_ssse3", "crc32c_generic", "crc32c_intel", "crc32_pclmul", "crct10dif_pclmul"],
+        &[
+            "sha256_generic",
+            "sha256_ssse3",
+            "crc32c_generic",
+            "crc32c_intel",
+            "crc32_pclmul",
+            "crct10dif_pclmul",
+        ],
     ),
-    ("disks and drives", &["sd_mod", "sr_mod", "nvme", "mmc_block"]),
-    ("OEM partition, config drives", &["vfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859_1", "isofs"]),
-    ("KVM: OpenStack, CloudStack, Proxmox, GCE and most clouds", &["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi"]),
+    (
+        "disks and drives",
+        &["sd_mod", "sr_mod", "nvme", "mmc_block"],
+    ),
+    (
+        "OEM partition, config drives",
+        &[
+            "vfat",
+            "nls_cp437",
+            "nls_ascii",
+            "nls_utf8",
+            "nls_iso8859_1",
+            "isofs",
+        ],
+    ),
+    (
+        "KVM: OpenStack, CloudStack, Proxmox, GCE and most clouds",
+        &["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi"],
+    ),
     ("Hyper-V, Azure", &["hv_vmbus", "hv_storvsc", "pci_hyperv"]),
-    ("Xen: XenServer, older EC2", &["xen_blkfront", "xen_scsifront"]),
-    ("VMware, VirtualBox", &["vmw_pvscsi", "mptspi", "mptsas", "mptfc", "BusLogic"]),
+    (
+        "Xen: XenServer, older EC2",
+        &["xen_blkfront", "xen_scsifront"],
+    ),
+    (
+        "VMware, VirtualBox",
+        &["vmw_pvscsi", "mptspi", "mptsas", "mptfc", "BusLogic"],
+    ),
     ("SATA and IDE", &["ahci", "ata_piix", "ata_generic"]),
-    ("RAID controllers", &["megaraid_sas", "megaraid_mbox", "hpsa", "smartpqi", "aacraid"]),
-    ("SAS and SCSI controllers", &["mpt3sas", "mpi3mr", "isci", "sym53c8xx"]),
+    (
+        "RAID controllers",
+        &[
+            "megaraid_sas",
+            "megaraid_mbox",
+            "hpsa",
+            "smartpqi",
+            "aacraid",
+        ],
+    ),
+    (
+        "SAS and SCSI controllers",
+        &["mpt3sas", "mpi3mr", "isci", "sym53c8xx"],
+    ),
     ("NVMe behind Intel VMD", &["vmd"]),
     ("USB disks", &["usb_storage", "uas"]),
-    ("USB controllers", &["xhci_pci", "ehci_pci", "uhci_hcd", "ohci_pci"]),
+    (
+        "USB controllers",
+        &["xhci_pci", "ehci_pci", "uhci_hcd", "ohci_pci"],
+    ),
     ("SD cards and eMMC", &["sdhci_pci", "sdhci_acpi"]),
 ];

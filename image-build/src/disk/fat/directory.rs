@@ -29,23 +29,42 @@ enum Item<'a> {
 impl<'a> Directory<'a> {
     /// The root directory with all below it.
     pub(super) fn new(files: &'a Files, label: Short) -> Result<Self> {
-        let mut root = Directory { label: Some(label), items: BTreeMap::new() };
+        let mut root = Directory {
+            label: Some(label),
+            items: BTreeMap::new(),
+        };
         for (path, content) in files {
-            root.insert(path, content).ok_or_else(|| Error::input(format!("`{path}` cannot be stored on a FAT file system")))?;
+            root.insert(path, content).ok_or_else(|| {
+                Error::input(format!("`{path}` cannot be stored on a FAT file system"))
+            })?;
         }
         Ok(root)
     }
 
     fn insert(&mut self, path: &'a str, content: &'a [u8]) -> Option<()> {
-        let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        let (first, rest) = path
+            .split_once('/')
+            .map_or((path, None), |(first, rest)| (first, Some(rest)));
         let good = |c: char| !c.is_control() && !"\"*/:<>?\\|".contains(c);
-        if first.is_empty() || first == "." || first == ".." || first.len() > 255 || !first.chars().all(good) {
+        if first.is_empty()
+            || first == "."
+            || first == ".."
+            || first.len() > 255
+            || !first.chars().all(good)
+        {
             return None;
         }
         let Some(rest) = rest else {
-            return self.items.insert(first, Item::File(content)).is_none().then_some(());
+            return self
+                .items
+                .insert(first, Item::File(content))
+                .is_none()
+                .then_some(());
         };
-        let below = Directory { label: None, items: BTreeMap::new() };
+        let below = Directory {
+            label: None,
+            items: BTreeMap::new(),
+        };
         match self.items.entry(first).or_insert(Item::Directory(below)) {
             Item::Directory(below) => below.insert(rest, content),
             Item::File(_) => None,
@@ -109,8 +128,16 @@ pub(super) fn place<'a>(
             Item::Directory(below) => {
                 let cluster = clusters.take(below.bytes())?;
                 out.extend(entry(&short, DIRECTORY, cluster, 0));
-                let parent = if directory.label.is_some() { 0 } else { here.cluster };
-                let there = Place { cluster, parent, at: geometry.offset(cluster) };
+                let parent = if directory.label.is_some() {
+                    0
+                } else {
+                    here.cluster
+                };
+                let there = Place {
+                    cluster,
+                    parent,
+                    at: geometry.offset(cluster),
+                };
                 if let Err(e) = place(below, there, geometry, clusters, put)? {
                     return Some(Err(e));
                 }

@@ -32,14 +32,29 @@ impl Geometry {
         let least = if fat32 { 32 } else { 1 };
         let reserved = (least + 2 * table + root).next_multiple_of(per_cluster) - 2 * table - root;
         let clusters = total.checked_sub(reserved + 2 * table + root)? / per_cluster;
-        let right = if fat32 { clusters >= FAT32_LEAST } else { (FAT16_LEAST..FAT32_LEAST).contains(&clusters) };
-        right.then_some(Geometry { fat32, clusters: clusters as u32, total, reserved, table, root })
+        let right = if fat32 {
+            clusters >= FAT32_LEAST
+        } else {
+            (FAT16_LEAST..FAT32_LEAST).contains(&clusters)
+        };
+        right.then_some(Geometry {
+            fat32,
+            clusters: clusters as u32,
+            total,
+            reserved,
+            table,
+            root,
+        })
     }
 
     /// The two entries every table starts with.
     pub(super) fn reserved_entries(&self) -> Vec<u32> {
         // Media byte; end of chain, with the bits for "clean" and "no errors".
-        if self.fat32 { vec![0x0fff_fff8, 0x0fff_ffff] } else { vec![0xfff8, 0xffff] }
+        if self.fat32 {
+            vec![0x0fff_fff8, 0x0fff_ffff]
+        } else {
+            vec![0xfff8, 0xffff]
+        }
     }
 
     /// First byte of FAT16's fixed root directory.
@@ -59,17 +74,30 @@ impl Geometry {
 
     /// First bytes of both tables.
     pub(super) fn tables(&self) -> [u64; 2] {
-        [self.reserved * SECTOR, (self.reserved + self.table) * SECTOR]
+        [
+            self.reserved * SECTOR,
+            (self.reserved + self.table) * SECTOR,
+        ]
     }
 
     /// The table's bytes, as far as it is used.
     pub(super) fn encode(&self, entries: &[u32]) -> Vec<u8> {
         let width = if self.fat32 { 4 } else { 2 };
-        entries.iter().flat_map(|entry| entry.to_le_bytes().into_iter().take(width)).collect()
+        entries
+            .iter()
+            .flat_map(|entry| entry.to_le_bytes().into_iter().take(width))
+            .collect()
     }
 
     /// Boot sector, and for FAT32 the information sector and the copies of both.
-    pub(super) fn boot_sectors(&self, label: [u8; 11], id: u32, root: u32, free: u32, next: u32) -> Vec<(u64, Vec<u8>)> {
+    pub(super) fn boot_sectors(
+        &self,
+        label: [u8; 11],
+        id: u32,
+        root: u32,
+        free: u32,
+        next: u32,
+    ) -> Vec<(u64, Vec<u8>)> {
         let mut boot = vec![0u8; SECTOR as usize];
         let mut put = |at: usize, bytes: &[u8]| boot[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &[0xeb, if self.fat32 { 0x58 } else { 0x3c }, 0x90]);
@@ -99,7 +127,10 @@ impl Geometry {
         put(extended, &[0x80, 0, 0x29]);
         put(extended + 3, &id.to_le_bytes());
         put(extended + 7, &label);
-        put(extended + 18, if self.fat32 { b"FAT32   " } else { b"FAT16   " });
+        put(
+            extended + 18,
+            if self.fat32 { b"FAT32   " } else { b"FAT16   " },
+        );
         // For a BIOS that starts the partition itself: int 0x18, "not bootable".
         put(extended + 26, &[0xcd, 0x18]);
         put(510, &[0x55, 0xaa]);
@@ -113,7 +144,12 @@ impl Geometry {
         put(488, &free.to_le_bytes());
         put(492, &next.to_le_bytes());
         put(510, &[0x55, 0xaa]);
-        vec![(0, boot.clone()), (SECTOR, info.clone()), (6 * SECTOR, boot), (7 * SECTOR, info)]
+        vec![
+            (0, boot.clone()),
+            (SECTOR, info.clone()),
+            (6 * SECTOR, boot),
+            (7 * SECTOR, info),
+        ]
     }
 }
 

@@ -51,7 +51,9 @@ impl Clusters {
         if count == 0 {
             return Some(0);
         }
-        let last = first.checked_add(count - 1).filter(|last| *last < self.end)?;
+        let last = first
+            .checked_add(count - 1)
+            .filter(|last| *last < self.end)?;
         self.entries.extend((first + 1..=last).chain([0x0fff_ffff]));
         Some(first)
     }
@@ -67,17 +69,27 @@ pub fn write(window: Window, label: &str, id: u32, files: &Files) -> Result<()> 
         *to = from;
     }
     let geometry = Geometry::new(window.len).ok_or_else(|| {
-        Error::input(format!("{} bytes are too few for the file system {label}", window.len))
-            .hint("make the partition 18 MiB or larger")
+        Error::input(format!(
+            "{} bytes are too few for the file system {label}",
+            window.len
+        ))
+        .hint("make the partition 18 MiB or larger")
     })?;
-    let mut clusters = Clusters { entries: geometry.reserved_entries(), end: geometry.clusters + 2 };
+    let mut clusters = Clusters {
+        entries: geometry.reserved_entries(),
+        end: geometry.clusters + 2,
+    };
     let full = || {
         Error::refused(format!("the files do not fit into the file system {label}"))
             .hint("enlarge the partition under `sizes` in the recipe")
     };
 
     let root = Directory::new(files, volume)?;
-    let mut here = Place { cluster: 0, parent: 0, at: geometry.root_offset() };
+    let mut here = Place {
+        cluster: 0,
+        parent: 0,
+        at: geometry.root_offset(),
+    };
     if geometry.fat32 {
         here.cluster = clusters.take(root.bytes()).ok_or_else(full)?;
         here.at = geometry.offset(here.cluster);
@@ -85,7 +97,9 @@ pub fn write(window: Window, label: &str, id: u32, files: &Files) -> Result<()> 
         return Err(full());
     }
     let mut put = |at: u64, bytes: &[u8]| window.put(bytes, at);
-    place(&root, here, &geometry, &mut clusters, &mut put).ok_or_else(full)?.environment(what)?;
+    place(&root, here, &geometry, &mut clusters, &mut put)
+        .ok_or_else(full)?
+        .environment(what)?;
 
     let free = geometry.clusters + 2 - clusters.entries.len() as u32;
     let next = clusters.entries.len() as u32;
@@ -107,7 +121,10 @@ mod tests {
     fn files() -> Files {
         let mut files = Files::new();
         for i in 0..200 {
-            files.insert(format!("many/File number {i}.txt"), format!("{i}").repeat(i * 40).into_bytes());
+            files.insert(
+                format!("many/File number {i}.txt"),
+                format!("{i}").repeat(i * 40).into_bytes(),
+            );
         }
         files.insert("EFI/Linux/holdfast_1.0.efi".into(), vec![7; 100_000]);
         files.insert("empty".into(), Vec::new());
@@ -119,13 +136,31 @@ mod tests {
         for len in [64 << 20, 512 << 20] {
             let image = tempfile::tempfile().unwrap();
             image.set_len(len + 4096).unwrap();
-            write(Window { file: &image, start: 0, len }, "ESP", 0x1234_5678, &files()).unwrap();
+            write(
+                Window {
+                    file: &image,
+                    start: 0,
+                    len,
+                },
+                "ESP",
+                0x1234_5678,
+                &files(),
+            )
+            .unwrap();
             let volume = fatfs::FileSystem::new(image, fatfs::FsOptions::new()).unwrap();
             assert_eq!(volume.volume_id(), 0x1234_5678);
-            assert_eq!(volume.read_volume_label_from_root_dir().unwrap().as_deref(), Some("ESP"));
+            assert_eq!(
+                volume.read_volume_label_from_root_dir().unwrap().as_deref(),
+                Some("ESP")
+            );
             for (path, content) in files() {
                 let mut read = Vec::new();
-                volume.root_dir().open_file(&path).unwrap().read_to_end(&mut read).unwrap();
+                volume
+                    .root_dir()
+                    .open_file(&path)
+                    .unwrap()
+                    .read_to_end(&mut read)
+                    .unwrap();
                 assert_eq!(read, content, "{path}");
             }
         }
@@ -134,9 +169,18 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let image = tempfile::tempfile().unwrap();
-        let window = Window { file: &image, start: 0, len: 20 << 20 };
+        let window = Window {
+            file: &image,
+            start: 0,
+            len: 20 << 20,
+        };
         let big = Files::from([("big".to_owned(), vec![1; 21 << 20])]);
-        assert!(write(window, "OEM", 1, &big).unwrap_err().hint_text().is_some());
+        assert!(
+            write(window, "OEM", 1, &big)
+                .unwrap_err()
+                .hint_text()
+                .is_some()
+        );
         let bad = Files::from([("a:b".to_owned(), Vec::new())]);
         assert!(write(window, "OEM", 1, &bad).is_err());
     }

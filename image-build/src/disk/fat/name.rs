@@ -14,7 +14,10 @@ pub(super) fn short(name: &str, taken: &BTreeSet<Short>) -> Option<(Short, bool)
     };
     let clean = |text: &str| -> Vec<u8> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "$%'-_@~`!(){}^#&".contains(c);
-        text.chars().filter(|c| allowed(*c)).map(|c| c.to_ascii_uppercase() as u8).collect()
+        text.chars()
+            .filter(|c| allowed(*c))
+            .map(|c| c.to_ascii_uppercase() as u8)
+            .collect()
     };
     let (short_base, short_extension) = (clean(base), clean(extension));
     let whole = short_base.len() == base.len() && short_extension.len() == extension.len();
@@ -45,7 +48,9 @@ fn join(base: &[u8], tail: &[u8], extension: &[u8]) -> Short {
 
 /// The entries that hold a long name, in the order on the disk.
 pub(super) fn long_entries(name: &str, short: &Short) -> Vec<[u8; 32]> {
-    let sum = short.iter().fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
+    let sum = short
+        .iter()
+        .fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
     let units: Vec<u16> = name.encode_utf16().collect();
     let count = units.len().div_ceil(13);
     let part = |index: usize| {
@@ -55,8 +60,16 @@ pub(super) fn long_entries(name: &str, short: &Short) -> Vec<[u8; 32]> {
         entry[11] = 0x0f;
         entry[13] = sum;
         // One NUL behind the name, then all ones.
-        let mut text = units.iter().skip(13 * index).copied().chain([0]).chain(std::iter::repeat(0xffff));
-        let places = (1..11).step_by(2).chain((14..26).step_by(2)).chain((28..32).step_by(2));
+        let mut text = units
+            .iter()
+            .skip(13 * index)
+            .copied()
+            .chain([0])
+            .chain(std::iter::repeat(0xffff));
+        let places = (1..11)
+            .step_by(2)
+            .chain((14..26).step_by(2))
+            .chain((28..32).step_by(2));
         for place in places {
             let unit = text.next().unwrap_or(0xffff);
             entry[place..place + 2].copy_from_slice(&unit.to_le_bytes());
