@@ -63,10 +63,8 @@ pub fn select(tree: &Tree, release: &str) -> Result<Selection> {
     }
     let loaded = closure(&files)?;
     let index = index(&loaded)?;
-    for name in ALWAYS
-        .iter()
-        .filter(|name| files.contains_key(**name) && !index.has(name))
-    {
+    let lacks = |name: &&&str| files.contains_key(**name) && !index.has(name);
+    if let Some(name) = ALWAYS.iter().find(lacks) {
         return Err(Error::input(format!(
             "module {name} is loaded on every boot but is not in the initrd's list"
         )));
