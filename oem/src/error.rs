@@ -44,7 +44,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Error { kind, what: what.into(), hint: None, source: None }
+        Error {
+            kind,
+            what: what.into(),
+            hint: None,
+            source: None,
+        }
     }
     /// The user's input is wrong.
     pub fn input(what: impl Into<String>) -> Self {
@@ -103,7 +108,9 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|e| e as &(dyn StdError + 'static))
+        self.source
+            .as_deref()
+            .map(|e| e as &(dyn StdError + 'static))
     }
 }
 

@@ -5,7 +5,9 @@
 use crate::error::{Context as _, Error, Result};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat, renameat};
+use nix::fcntl::{
+    AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat, renameat,
+};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, geteuid, symlinkat, unlinkat};
 use sha2::{Digest as _, Sha256};
@@ -71,10 +73,19 @@ pub struct Root {
 impl Root {
     /// Opens the directory that stands for `/`.
     pub fn open(path: &Path) -> Result<Root> {
-        let fd = openat(AT_FDCWD, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-            .environment(|| format!("cannot open the root directory {}", path.display()))?;
+        let fd = openat(
+            AT_FDCWD,
+            path,
+            OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .environment(|| format!("cannot open the root directory {}", path.display()))?;
         let live = path.canonicalize().is_ok_and(|p| p == Path::new("/"));
-        Ok(Root { fd, path: path.to_owned(), live })
+        Ok(Root {
+            fd,
+            path: path.to_owned(),
+            live,
+        })
     }
     /// Whether this is the running machine's own `/`.
     pub fn is_live(&self) -> bool {
@@ -88,12 +99,16 @@ impl Root {
     /// Replaces or makes a file: written beside its place, flushed, renamed,
     /// directory flushed. Missing parents are made with mode 0755.
     pub fn write(&self, path: &str, content: &[u8], mode: u32, owner: Option<Owner>) -> Result<()> {
-        let (dir, name) = self.parent(path, true)?.ok_or_else(|| Error::environment(format!("cannot make the directory of {path}")))?;
+        let (dir, name) = self
+            .parent(path, true)?
+            .ok_or_else(|| Error::environment(format!("cannot make the directory of {path}")))?;
         let what = || format!("cannot write {path}");
         let temp = temp_name(name);
         remove_if_there(&dir, &temp).environment(what)?;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(&dir, temp.as_str(), flags, Mode::from_bits_truncate(0o600)).environment(what)?;
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(&dir, temp.as_str(), flags, Mode::from_bits_truncate(0o600))
+            .environment(what)?;
         let mut file = File::from(fd);
         let written = (|| -> std::io::Result<()> {
             file.write_all(content)?;
@@ -112,7 +127,9 @@ impl Root {
 
     /// Replaces or makes a symbolic link.
     pub fn link(&self, path: &str, target: &str) -> Result<()> {
-        let (dir, name) = self.parent(path, true)?.ok_or_else(|| Error::environment(format!("cannot make the directory of {path}")))?;
+        let (dir, name) = self
+            .parent(path, true)?
+            .ok_or_else(|| Error::environment(format!("cannot make the directory of {path}")))?;
         let what = || format!("cannot link {path} to {target}");
         let temp = temp_name(name);
         remove_if_there(&dir, &temp).environment(what)?;
@@ -134,7 +151,9 @@ impl Root {
     /// and owner.
     pub fn make_dir(&self, path: &str, mode: u32, owner: Option<Owner>) -> Result<()> {
         let what = || format!("cannot make the directory {path}");
-        let (dir, name) = self.parent(path, true)?.ok_or_else(|| Error::environment(what()))?;
+        let (dir, name) = self
+            .parent(path, true)?
+            .ok_or_else(|| Error::environment(what()))?;
         match mkdirat(&dir, name, Mode::from_bits_truncate(0o700)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(e) => return Err(Error::environment(what()).because(e)),
@@ -149,11 +168,17 @@ impl Root {
     /// Names in a directory, sorted; empty when it is not there.
     pub fn list(&self, path: &str) -> Result<Vec<String>> {
         let what = || format!("cannot list {path}");
-        let Some(fd) = self.open_dir(path)? else { return Ok(Vec::new()) };
+        let Some(fd) = self.open_dir(path)? else {
+            return Ok(Vec::new());
+        };
         let mut dir = Dir::from_fd(fd).environment(what)?;
         let mut names = Vec::new();
         for entry in dir.iter() {
-            let name = entry.environment(what)?.file_name().to_string_lossy().into_owned();
+            let name = entry
+                .environment(what)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
             if name != "." && name != ".." {
                 names.push(name);
             }
@@ -165,14 +190,20 @@ impl Root {
     /// Opens (and makes) a lock file; the caller locks and holds it.
     pub fn lock_file(&self, path: &str) -> Result<File> {
         let what = || format!("cannot open the lock {path}");
-        let (dir, name) = self.parent(path, true)?.ok_or_else(|| Error::environment(what()))?;
+        let (dir, name) = self
+            .parent(path, true)?
+            .ok_or_else(|| Error::environment(what()))?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(&dir, name, flags, Mode::from_bits_truncate(0o600)).map(File::from).environment(what)
+        openat(&dir, name, flags, Mode::from_bits_truncate(0o600))
+            .map(File::from)
+            .environment(what)
     }
 
     fn own(&self, fd: impl AsFd, owner: Option<Owner>) -> nix::Result<()> {
         match owner {
-            Some((uid, gid)) if self.owners() => fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))),
+            Some((uid, gid)) if self.owners() => {
+                fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            }
             _ => Ok(()),
         }
     }
@@ -195,7 +226,9 @@ impl Root {
             let parent = self.open_dir(&at)?;
             at.push('/');
             at.push_str(part);
-            let Some(parent) = parent else { return Ok(None) };
+            let Some(parent) = parent else {
+                return Ok(None);
+            };
             let what = || format!("cannot make the directory {at}");
             match mkdirat(&parent, part, Mode::from_bits_truncate(0o755)) {
                 Ok(()) => {
@@ -214,17 +247,25 @@ impl Root {
     fn open_dir(&self, dir: &str) -> Result<Option<OwnedFd>> {
         let relative = dir.trim_start_matches('/');
         let relative = if relative.is_empty() { "." } else { relative };
-        let links = if user_writable(dir) { ResolveFlag::RESOLVE_NO_SYMLINKS } else { ResolveFlag::RESOLVE_NO_MAGICLINKS };
+        let links = if user_writable(dir) {
+            ResolveFlag::RESOLVE_NO_SYMLINKS
+        } else {
+            ResolveFlag::RESOLVE_NO_MAGICLINKS
+        };
         let how = OpenHow::new()
             .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | links);
         match openat2(&self.fd, relative, how) {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::ENOENT) => Ok(None),
-            Err(e @ (Errno::ELOOP | Errno::ENOTDIR)) => Err(Error::environment(format!("cannot use the directory {dir}"))
-                .because(e)
-                .hint("a file or a symbolic link stands where a directory is needed")),
-            Err(e) => Err(Error::environment(format!("cannot open the directory {dir}")).because(e)),
+            Err(e @ (Errno::ELOOP | Errno::ENOTDIR)) => Err(Error::environment(format!(
+                "cannot use the directory {dir}"
+            ))
+            .because(e)
+            .hint("a file or a symbolic link stands where a directory is needed")),
+            Err(e) => {
+                Err(Error::environment(format!("cannot open the directory {dir}")).because(e))
+            }
         }
     }
 }
@@ -232,7 +273,9 @@ impl Root {
 impl SystemView for Root {
     fn look(&self, path: &str) -> Result<Found> {
         let what = || format!("cannot look at {path}");
-        let Some((dir, name)) = self.parent(path, false)? else { return Ok(Found::Missing) };
+        let Some((dir, name)) = self.parent(path, false)? else {
+            return Ok(Found::Missing);
+        };
         let stat = match fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::ENOENT) => return Ok(Found::Missing),
@@ -240,17 +283,27 @@ impl SystemView for Root {
         };
         match kind(&stat) {
             SFlag::S_IFREG => {
-                let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+                let flags =
+                    OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
                 let fd = openat(&dir, name, flags, Mode::empty()).environment(what)?;
                 let stat = fstat(&fd).environment(what)?;
                 let content = read_all(fd).environment(what)?;
-                Ok(Found::File { content, mode: permissions(&stat), uid: stat.st_uid, gid: stat.st_gid })
+                Ok(Found::File {
+                    content,
+                    mode: permissions(&stat),
+                    uid: stat.st_uid,
+                    gid: stat.st_gid,
+                })
             }
             SFlag::S_IFLNK => {
                 let target = readlinkat(&dir, name).environment(what)?;
                 Ok(Found::Link(target.to_string_lossy().into_owned()))
             }
-            SFlag::S_IFDIR => Ok(Found::Dir { mode: permissions(&stat), uid: stat.st_uid, gid: stat.st_gid }),
+            SFlag::S_IFDIR => Ok(Found::Dir {
+                mode: permissions(&stat),
+                uid: stat.st_uid,
+                gid: stat.st_gid,
+            }),
             _ => Ok(Found::Special),
         }
     }
@@ -279,7 +332,9 @@ impl SystemView for Root {
 
 /// Places where users other than root can plant links.
 fn user_writable(dir: &str) -> bool {
-    ["/home/", "/tmp/", "/var/tmp/"].iter().any(|p| format!("{dir}/").starts_with(p))
+    ["/home/", "/tmp/", "/var/tmp/"]
+        .iter()
+        .any(|p| format!("{dir}/").starts_with(p))
 }
 
 fn kind(stat: &FileStat) -> SFlag {
@@ -310,6 +365,10 @@ fn remove_if_there(dir: impl AsFd, name: &str) -> nix::Result<()> {
 /// Always the same for a name, so that what a power cut leaves is found and
 /// removed by the next run.
 fn temp_name(name: &str) -> String {
-    let hash: String = Sha256::digest(name.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let hash: String = Sha256::digest(name.as_bytes())
+        .iter()
+        .take(8)
+        .map(|b| format!("{b:02x}"))
+        .collect();
     format!(".oem-{hash}")
 }

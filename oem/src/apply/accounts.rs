@@ -20,7 +20,9 @@ pub(super) fn apply(root: &Root, want: &Account) -> Result<Outcome> {
     let before = db.render();
     let mut changes = db.ensure(want, now() / 86_400)?;
     for ((path, old), new) in FILES.iter().zip(before).zip(db.render()) {
-        let Some(text) = new.filter(|new| old.as_ref() != Some(new)) else { continue };
+        let Some(text) = new.filter(|new| old.as_ref() != Some(new)) else {
+            continue;
+        };
         let (mode, owner) = match root.look(path)? {
             Found::File { mode, uid, gid, .. } => (mode, (uid, gid)),
             _ if path.ends_with("shadow") => (0o640, (0, db.group("shadow").unwrap_or(0))),
@@ -29,7 +31,9 @@ pub(super) fn apply(root: &Root, want: &Account) -> Result<Outcome> {
         root.write(path, text.as_bytes(), mode, Some(owner))?;
     }
     if want.create_home {
-        let user = db.user(&want.name).ok_or_else(|| Error::environment(format!("user {} was not added", want.name)))?;
+        let user = db
+            .user(&want.name)
+            .ok_or_else(|| Error::environment(format!("user {} was not added", want.name)))?;
         if ensure_home(root, &user)? {
             changes.push(format!("home {} made", user.home));
         }

@@ -29,28 +29,46 @@ impl Jobs {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             None => Jobs::default(),
         };
-        Ok(Jobs { dirty: jobs.reload_owed, ..jobs })
+        Ok(Jobs {
+            dirty: jobs.reload_owed,
+            ..jobs
+        })
     }
 
     pub fn write(&self, root: &Root) -> Result<()> {
         if !self.dirty && !self.reload_owed {
             return Ok(());
         }
-        let text = serde_json::to_string(self).environment(|| "cannot record the queued jobs".to_owned())?;
+        let text = serde_json::to_string(self)
+            .environment(|| "cannot record the queued jobs".to_owned())?;
         root.write(PATH, text.as_bytes(), 0o600, Some((0, 0)))
     }
 
-    pub fn queue(&mut self, systemd: Option<&dyn Systemd>, unit: &str, verb: Verb, hash: &str) -> Result<Outcome> {
-        let Some(systemd) = systemd else { return Ok(deferred()) };
+    pub fn queue(
+        &mut self,
+        systemd: Option<&dyn Systemd>,
+        unit: &str,
+        verb: Verb,
+        hash: &str,
+    ) -> Result<Outcome> {
+        let Some(systemd) = systemd else {
+            return Ok(deferred());
+        };
         let id = format!("{} {unit} {hash}", verb.as_str());
         if self.queued.contains(&id) {
-            return Ok(Outcome::with(State::Unchanged, "already queued in this boot"));
+            return Ok(Outcome::with(
+                State::Unchanged,
+                "already queued in this boot",
+            ));
         }
         let active = systemd.active_state(unit)?.is_some_and(|s| s == "active");
         let outcome = if verb == Verb::Start && active {
             Outcome::with(State::Unchanged, "already active")
         } else {
-            Outcome::with(State::Done, format!("queued as {}", systemd.job(unit, verb)?))
+            Outcome::with(
+                State::Done,
+                format!("queued as {}", systemd.job(unit, verb)?),
+            )
         };
         self.queued.insert(id);
         self.dirty = true;

@@ -20,6 +20,11 @@ pub(super) fn apply(root: &Root, user: &str, keys: &[String]) -> Result<Outcome>
             root.make_dir(&dir, 0o700, owner)?;
         }
     }
-    root.write(&keys_path(&found), listed_plain(keys).as_bytes(), 0o600, owner)?;
+    root.write(
+        &keys_path(&found),
+        listed_plain(keys).as_bytes(),
+        0o600,
+        owner,
+    )?;
     Ok(Outcome::with(State::Done, format!("{} keys", keys.len())))
 }

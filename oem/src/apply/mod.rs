@@ -26,16 +26,24 @@ struct Outcome {
 
 impl Outcome {
     fn new(state: State) -> Self {
-        Outcome { state, detail: None }
+        Outcome {
+            state,
+            detail: None,
+        }
     }
     fn with(state: State, detail: impl Into<String>) -> Self {
-        Outcome { state, detail: Some(detail.into()) }
+        Outcome {
+            state,
+            detail: Some(detail.into()),
+        }
     }
 }
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
 }
 
 /// Applies a plan. Without `systemd` (another root, or none running) what
@@ -43,7 +51,13 @@ pub fn now() -> u64 {
 pub fn apply(plan: &Plan, root: &Root, systemd: Option<&dyn Systemd>) -> Result<Report> {
     let start = std::time::Instant::now();
     let _lock = lock::hold(root, "/run/oem/lock")?;
-    let mut run = Run { root, systemd, jobs: Jobs::read(root)?, units: false, network: false };
+    let mut run = Run {
+        root,
+        systemd,
+        jobs: Jobs::read(root)?,
+        units: false,
+        network: false,
+    };
     let resources = plan.steps.iter().map(|s| run.step(s)).collect();
     run.jobs.write(root)?;
     Ok(Report {
@@ -110,7 +124,12 @@ impl Run<'_> {
         match action {
             Action::Hostname(name) => self.hostname(name, &seen),
             _ if seen.is_unchanged() => Ok(Outcome::new(State::Unchanged)),
-            Action::File { path, content, mode, owner } => {
+            Action::File {
+                path,
+                content,
+                mode,
+                owner,
+            } => {
                 let owner = match owner {
                     None => (0, 0),
                     Some(text) => Db::read(self.root)?.owner(text).ok_or_else(|| {
@@ -140,13 +159,20 @@ impl Run<'_> {
     fn hostname(&self, name: &str, seen: &Change) -> Result<Outcome> {
         let mut state = State::Unchanged;
         if !seen.is_unchanged() {
-            self.root.write("/etc/hostname", format!("{name}\n").as_bytes(), 0o644, Some((0, 0)))?;
+            self.root.write(
+                "/etc/hostname",
+                format!("{name}\n").as_bytes(),
+                0o644,
+                Some((0, 0)),
+            )?;
             state = State::Done;
         }
         if self.root.is_live() {
-            let now = nix::unistd::gethostname().environment(|| "cannot read the host name".to_owned())?;
+            let now = nix::unistd::gethostname()
+                .environment(|| "cannot read the host name".to_owned())?;
             if now != *name {
-                nix::unistd::sethostname(name).environment(|| format!("cannot set the host name to {name}"))?;
+                nix::unistd::sethostname(name)
+                    .environment(|| format!("cannot set the host name to {name}"))?;
                 state = State::Done;
             }
         }
@@ -157,7 +183,9 @@ impl Run<'_> {
         if !self.units && !self.jobs.reload_owed {
             return Ok(Outcome::new(State::Unchanged));
         }
-        let Some(systemd) = self.systemd else { return Ok(deferred()) };
+        let Some(systemd) = self.systemd else {
+            return Ok(deferred());
+        };
         // Remembered, so that a failure here is made good by the next run.
         self.jobs.reload_owed = true;
         systemd.reload()?;
@@ -169,9 +197,14 @@ impl Run<'_> {
         if !self.network {
             return Ok(Outcome::new(State::Unchanged));
         }
-        let Some(systemd) = self.systemd else { return Ok(deferred()) };
+        let Some(systemd) = self.systemd else {
+            return Ok(deferred());
+        };
         // Only if it runs: one that starts later reads the new files anyway.
-        systemd.job("systemd-networkd.service", crate::cloudconfig::Verb::ReloadOrTryRestart)?;
+        systemd.job(
+            "systemd-networkd.service",
+            crate::cloudconfig::Verb::ReloadOrTryRestart,
+        )?;
         Ok(Outcome::new(State::Done))
     }
 }

@@ -11,7 +11,9 @@ use crate::root::Root;
 use crate::status::Report;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  oem apply --user-data user-data.yml\n  oem apply --user-data user-data.yml --metadata meta.json --root tree\n  oem apply --stage network\n\nWithout files and stage: what the provider sent at the last fetch.\nExit status: 1 when something could not be done (the rest is applied all the same), 3 when a known provider is silent.")]
+#[command(
+    after_help = "Examples:\n  oem apply --user-data user-data.yml\n  oem apply --user-data user-data.yml --metadata meta.json --root tree\n  oem apply --stage network\n\nWithout files and stage: what the provider sent at the last fetch.\nExit status: 1 when something could not be done (the rest is applied all the same), 3 when a known provider is silent."
+)]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
@@ -30,7 +32,10 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         None => {
             let fetched = fetched(&args.input, &root)?;
             let oem = args.input.oem(&root)?;
-            let news = Report { stage: "manual".to_owned(), ..Report::default() };
+            let news = Report {
+                stage: "manual".to_owned(),
+                ..Report::default()
+            };
             let report = configure(&root, news, oem.as_deref(), &fetched)?;
             let code = u8::from(!report.is_good());
             (report, code)
@@ -52,7 +57,12 @@ pub(super) fn fetched(input: &InputArgs, root: &Root) -> Result<Fetched> {
     } else {
         match stage::last(root)? {
             Some(fetched) => fetched,
-            None if input.hostname.is_some() || input.oem_config.is_some() || stage::has_oem(root)? => Fetched::default(),
+            None if input.hostname.is_some()
+                || input.oem_config.is_some()
+                || stage::has_oem(root)? =>
+            {
+                Fetched::default()
+            }
             None => {
                 return Err(Error::usage("nothing to apply: no file is named, and nothing was fetched in this boot")
                     .hint("give --user-data or --metadata, or ask the provider with `oem apply --stage network`"));

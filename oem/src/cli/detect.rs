@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  oem detect\n  oem detect --explain\n  oem detect --json\n\nExit status 3 when nothing speaks for any provider.")]
+#[command(
+    after_help = "Examples:\n  oem detect\n  oem detect --explain\n  oem detect --json\n\nExit status 3 when nothing speaks for any provider."
+)]
 pub(super) struct Args {
     /// Show the evidence, and the providers that were passed over
     #[arg(long)]
@@ -39,13 +41,21 @@ fn text(detection: &Detection, explain: bool) -> String {
     }
     for c in &detection.candidates {
         let certainty = format!("{:?}", c.certainty).to_lowercase();
-        let _ = writeln!(out, "{:<14} {certainty:<8} {} ({})", c.provider, c.reason, c.title);
+        let _ = writeln!(
+            out,
+            "{:<14} {certainty:<8} {} ({})",
+            c.provider, c.reason, c.title
+        );
         for s in &c.sources {
             let _ = writeln!(out, "{:<14} asks     {s}", "");
         }
     }
     for p in &detection.passed {
-        let _ = writeln!(out, "{:<14} not asked: {}; seen: {}", p.provider, p.why_not, p.reason);
+        let _ = writeln!(
+            out,
+            "{:<14} not asked: {}; seen: {}",
+            p.provider, p.why_not, p.reason
+        );
     }
     for w in &detection.warnings {
         let _ = writeln!(out, "warning: {w}");

@@ -13,7 +13,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  oem fetch\n  oem fetch --json > meta.json && oem plan --metadata meta.json\n  oem fetch --show-user-data\n\nUser-data may hold secrets: only its size and hash are printed unless asked for.")]
+#[command(
+    after_help = "Examples:\n  oem fetch\n  oem fetch --json > meta.json && oem plan --metadata meta.json\n  oem fetch --show-user-data\n\nUser-data may hold secrets: only its size and hash are printed unless asked for."
+)]
 pub(super) struct Args {
     /// Which sources to ask
     #[arg(long, alias = "phase", value_enum, default_value = "network")]
@@ -49,8 +51,16 @@ struct Output<'a> {
 pub(super) fn run(args: &Args) -> Result<u8> {
     let outcome = stage::read(args.stage, &Root::open(&args.root)?)?;
     let Some(data) = &outcome.data else {
-        let tried: Vec<String> = outcome.attempts.iter().map(|a| format!("{}: {}", a.source, a.result)).collect();
-        let tried = if tried.is_empty() { "nothing to ask".to_owned() } else { tried.join("; ") };
+        let tried: Vec<String> = outcome
+            .attempts
+            .iter()
+            .map(|a| format!("{}: {}", a.source, a.result))
+            .collect();
+        let tried = if tried.is_empty() {
+            "nothing to ask".to_owned()
+        } else {
+            tried.join("; ")
+        };
         return Err(Error::environment(format!("no source has data ({tried})"))
             .hint("`oem detect --explain` tells which providers are considered and why"));
     };
@@ -65,7 +75,12 @@ pub(super) fn run(args: &Args) -> Result<u8> {
             _ => Ok(0),
         };
     }
-    let blob = |b: &Option<Vec<u8>>| b.as_ref().map(|b| Blob { bytes: b.len(), sha256: hex(&Sha256::digest(b)) });
+    let blob = |b: &Option<Vec<u8>>| {
+        b.as_ref().map(|b| Blob {
+            bytes: b.len(),
+            sha256: hex(&Sha256::digest(b)),
+        })
+    };
     let output = Output {
         provider: &f.provider,
         source: &f.source,
@@ -98,8 +113,18 @@ fn text(o: &Output<'_>) -> String {
     line("public-ipv6", m.public_ipv6.map(|a| a.to_string()));
     line("private-ipv6", m.private_ipv6.map(|a| a.to_string()));
     line("ssh keys", Some(m.ssh_keys.len().to_string()));
-    line("user-data", o.user_data.as_ref().map(|b| format!("{} bytes, sha256 {}", b.bytes, b.sha256)));
-    line("vendor-data", o.vendor_data.as_ref().map(|b| format!("{} bytes, sha256 {}", b.bytes, b.sha256)));
+    line(
+        "user-data",
+        o.user_data
+            .as_ref()
+            .map(|b| format!("{} bytes, sha256 {}", b.bytes, b.sha256)),
+    );
+    line(
+        "vendor-data",
+        o.vendor_data
+            .as_ref()
+            .map(|b| format!("{} bytes, sha256 {}", b.bytes, b.sha256)),
+    );
     for (name, value) in &m.attributes {
         line(name, Some(value.clone()));
     }

@@ -53,9 +53,15 @@ impl InputArgs {
             None => Metadata::default(),
             Some(path) => metadata(&read_file(path)?)
                 .input(|| format!("{} is not metadata", path.display()))
-                .map_err(|e| e.hint("expected JSON with hostname, ssh_keys, public_ipv4, private_ipv4..."))?,
+                .map_err(|e| {
+                    e.hint("expected JSON with hostname, ssh_keys, public_ipv4, private_ipv4...")
+                })?,
         };
-        let source = self.user_data.as_ref().or(self.metadata.as_ref()).map(|p| p.display().to_string());
+        let source = self
+            .user_data
+            .as_ref()
+            .or(self.metadata.as_ref())
+            .map(|p| p.display().to_string());
         Ok(Fetched {
             provider: metadata.provider.clone(),
             source: source.unwrap_or_default(),
@@ -93,12 +99,22 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     let what = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().lock().take(MAX + 1).read_to_end(&mut bytes).input(what)?;
+        std::io::stdin()
+            .lock()
+            .take(MAX + 1)
+            .read_to_end(&mut bytes)
+            .input(what)?;
     } else {
-        std::fs::File::open(path).and_then(|f| f.take(MAX + 1).read_to_end(&mut bytes)).input(what)?;
+        std::fs::File::open(path)
+            .and_then(|f| f.take(MAX + 1).read_to_end(&mut bytes))
+            .input(what)?;
     }
     if bytes.len() as u64 > MAX {
-        return Err(Error::input(format!("{} is larger than {} MiB", path.display(), MAX >> 20)));
+        return Err(Error::input(format!(
+            "{} is larger than {} MiB",
+            path.display(),
+            MAX >> 20
+        )));
     }
     Ok(bytes)
 }

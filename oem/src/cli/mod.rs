@@ -16,7 +16,11 @@ use std::io::Write as _;
 
 /// Configures this machine from user-data and provider metadata.
 #[derive(Debug, Parser)]
-#[command(name = "oem", version, after_help = "Exit status: 0 done, 1 the input is wrong, 2 usage, 3 the environment failed, 4 refused.")]
+#[command(
+    name = "oem",
+    version,
+    after_help = "Exit status: 0 done, 1 the input is wrong, 2 usage, 3 the environment failed, 4 refused."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -64,6 +68,7 @@ fn print(text: &str) -> Result<()> {
 
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).environment(|| "cannot write JSON".to_owned())?;
+    let text =
+        serde_json::to_string_pretty(value).environment(|| "cannot write JSON".to_owned())?;
     print(&(text + "\n"))
 }

@@ -11,7 +11,9 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  oem plan --user-data user-data.yml\n  oem plan --user-data user-data.yml --metadata meta.json --root tree --json\n\nWithout files: what the provider sent at the last fetch.")]
+#[command(
+    after_help = "Examples:\n  oem plan --user-data user-data.yml\n  oem plan --user-data user-data.yml --metadata meta.json --root tree --json\n\nWithout files: what the provider sent at the last fetch."
+)]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
@@ -46,13 +48,18 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let oem = args.input.oem(&root)?;
     let intake = Intake::of(oem.as_deref(), &fetched);
     let plan = intake.plan(&fetched.metadata, &root)?;
-    let output = Output { findings: intake.report_findings(), steps: lines(&plan, &root) };
+    let output = Output {
+        findings: intake.report_findings(),
+        steps: lines(&plan, &root),
+    };
     if args.json {
         print_json(&output)?;
     } else {
         print(&text(&output))?;
     }
-    Ok(u8::from(output.findings.iter().any(|f| f.severity == "error")))
+    Ok(u8::from(
+        output.findings.iter().any(|f| f.severity == "error"),
+    ))
 }
 
 fn lines(plan: &Plan, root: &Root) -> Vec<Line> {
@@ -68,7 +75,9 @@ fn lines(plan: &Plan, root: &Root) -> Vec<Line> {
                 hint: None,
             };
             match &step.work {
-                Work::Skip { why, hint } => (line.why, line.hint) = (Some(why.clone()), hint.clone()),
+                Work::Skip { why, hint } => {
+                    (line.why, line.hint) = (Some(why.clone()), hint.clone())
+                }
                 Work::Do(action) => match change(action, root) {
                     Ok(Change::Unchanged) => line.change = "unchanged",
                     Ok(Change::Create(diff)) => (line.change, line.diff) = ("create", Some(diff)),
@@ -91,8 +100,19 @@ fn text(output: &Output) -> String {
         let _ = writeln!(out, "{}: {}: {} {}", f.origin, f.severity, f.key, f.message);
     }
     for line in &output.steps {
-        let _ = write!(out, "{:<9} {} ({})", line.change, line.resource, line.origin);
-        let _ = writeln!(out, "{}", line.why.as_ref().map(|w| format!(": {w}")).unwrap_or_default());
+        let _ = write!(
+            out,
+            "{:<9} {} ({})",
+            line.change, line.resource, line.origin
+        );
+        let _ = writeln!(
+            out,
+            "{}",
+            line.why
+                .as_ref()
+                .map(|w| format!(": {w}"))
+                .unwrap_or_default()
+        );
         if let Some(hint) = &line.hint {
             let _ = writeln!(out, "    hint: {hint}");
         }
@@ -100,7 +120,11 @@ fn text(output: &Output) -> String {
             let _ = writeln!(out, "    {l}");
         }
     }
-    let changes = output.steps.iter().filter(|l| matches!(l.change, "create" | "update")).count();
+    let changes = output
+        .steps
+        .iter()
+        .filter(|l| matches!(l.change, "create" | "update"))
+        .count();
     let _ = writeln!(out, "{changes} changes");
     out
 }

@@ -39,16 +39,25 @@ pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Repor
     };
     // Early on a machine whose user-data is not on a drive, the OEM's files
     // alone would undo what the user's put in their place at the last boot.
-    let early = stage == Stage::Local && outcome.data.is_none() && root.look(INSTANCES)? != Found::Missing;
+    let early =
+        stage == Stage::Local && outcome.data.is_none() && root.look(INSTANCES)? != Found::Missing;
     let oem = if early { None } else { input.oem(root)? };
     let mut fetched = outcome.data.map(|d| d.fetched).unwrap_or_default();
     if fetched.provider.is_empty() {
-        let best = outcome.detection.candidates.iter().find(|_| outcome.detection.is_known());
+        let best = outcome
+            .detection
+            .candidates
+            .iter()
+            .find(|_| outcome.detection.is_known());
         fetched.provider = best.map(|c| c.provider.to_owned()).unwrap_or_default();
     }
     input.override_hostname(&mut fetched.metadata);
     let report = configure(root, news, oem.as_deref(), &fetched)?;
-    let code = if silent { 3 } else { u8::from(!report.is_good()) };
+    let code = if silent {
+        3
+    } else {
+        u8::from(!report.is_good())
+    };
     Ok((report, code))
 }
 

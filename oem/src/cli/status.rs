@@ -8,7 +8,9 @@ use crate::status::{Report, State};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  oem status\n  oem status --json | jq '.resources[] | select(.state != \"done\")'\n\nExit status 3 when something is not in place.")]
+#[command(
+    after_help = "Examples:\n  oem status\n  oem status --json | jq '.resources[] | select(.state != \"done\")'\n\nExit status 3 when something is not in place."
+)]
 pub(super) struct Args {
     /// Print as JSON
     #[arg(long)]
@@ -37,9 +39,15 @@ pub(super) fn run(args: &Args) -> Result<u8> {
 
 /// Adds the present state of started units.
 fn ask(report: &mut Report, bus: &Bus) {
-    for r in report.resources.iter_mut().filter(|r| matches!(r.state, State::Done | State::Unchanged)) {
+    for r in report
+        .resources
+        .iter_mut()
+        .filter(|r| matches!(r.state, State::Done | State::Unchanged))
+    {
         let mut words = r.resource.split(' ');
-        let (Some("start" | "restart" | "try-restart" | "reload-or-restart"), Some(unit)) = (words.next(), words.next()) else {
+        let (Some("start" | "restart" | "try-restart" | "reload-or-restart"), Some(unit)) =
+            (words.next(), words.next())
+        else {
             continue;
         };
         if let Ok(Some(state)) = bus.active_state(unit) {

@@ -10,7 +10,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  oem validate user-data.yml\n  oem validate --json - < user-data.yml\n\nExit status 1 when anything would not be applied.")]
+#[command(
+    after_help = "Examples:\n  oem validate user-data.yml\n  oem validate --json - < user-data.yml\n\nExit status 1 when anything would not be applied."
+)]
 pub(super) struct Args {
     /// User-data file, `-` for standard input
     file: PathBuf,
@@ -37,12 +39,22 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let valid = !findings.iter().any(|d| args.strict || d.is_error());
     let file = args.file.display().to_string();
     if args.json {
-        print_json(&Output { file, valid, findings: &findings })?;
+        print_json(&Output {
+            file,
+            valid,
+            findings: &findings,
+        })?;
     } else {
-        let text = unpack::unpack(&bytes).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
+        let text = unpack::unpack(&bytes)
+            .map(|b| String::from_utf8_lossy(&b).into_owned())
+            .unwrap_or_default();
         print(&render(&file, &text, &findings))?;
         let errors = findings.iter().filter(|d| d.is_error()).count();
-        print(&format!("{file}: {}, {errors} errors, {} warnings\n", if valid { "valid" } else { "not valid" }, findings.len() - errors))?;
+        print(&format!(
+            "{file}: {}, {errors} errors, {} warnings\n",
+            if valid { "valid" } else { "not valid" },
+            findings.len() - errors
+        ))?;
     }
     Ok(u8::from(!valid))
 }

@@ -50,11 +50,20 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A finding that keeps an item from being applied.
     pub fn error(spot: Spot, key: &str, message: String) -> Self {
-        Diagnostic { severity: Severity::Error, spot, key: key.to_owned(), message, hint: None }
+        Diagnostic {
+            severity: Severity::Error,
+            spot,
+            key: key.to_owned(),
+            message,
+            hint: None,
+        }
     }
     /// A finding that does not.
     pub fn warning(spot: Spot, key: &str, message: String) -> Self {
-        Diagnostic { severity: Severity::Warning, ..Self::error(spot, key, message) }
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Self::error(spot, key, message)
+        }
     }
     /// Adds what to do.
     #[must_use]
@@ -77,13 +86,24 @@ pub fn render(name: &str, text: &str, diagnostics: &[Diagnostic]) -> String {
     let mut out = String::new();
     for d in diagnostics {
         let severity = if d.is_error() { "error" } else { "warning" };
-        let key = if d.key.is_empty() { String::new() } else { format!("{}: ", d.key) };
+        let key = if d.key.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", d.key)
+        };
         let _ = if d.spot.line == 0 {
             writeln!(out, "{name}: {severity}: {key}{}", d.message)
         } else {
-            writeln!(out, "{name}:{}:{}: {severity}: {key}{}", d.spot.line, d.spot.column, d.message)
+            writeln!(
+                out,
+                "{name}:{}:{}: {severity}: {key}{}",
+                d.spot.line, d.spot.column, d.message
+            )
         };
-        if let Some(line) = (d.spot.line as usize).checked_sub(1).and_then(|i| lines.get(i)) {
+        if let Some(line) = (d.spot.line as usize)
+            .checked_sub(1)
+            .and_then(|i| lines.get(i))
+        {
             snippet(&mut out, d.spot, line);
         }
         if let Some(hint) = &d.hint {
@@ -96,9 +116,20 @@ pub fn render(name: &str, text: &str, diagnostics: &[Diagnostic]) -> String {
 fn snippet(out: &mut String, spot: Spot, line: &str) {
     let column = (spot.column as usize).saturating_sub(1);
     let from = column.saturating_sub(SNIPPET / 2);
-    let shown: String =
-        line.chars().skip(from).take(SNIPPET).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown: String = line
+        .chars()
+        .skip(from)
+        .take(SNIPPET)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     let number = spot.line.to_string();
     let _ = writeln!(out, "  {number} | {}", shown.trim_end());
-    let _ = writeln!(out, "  {:w$} | {:c$}^", "", "", w = number.len(), c = column - from);
+    let _ = writeln!(
+        out,
+        "  {:w$} | {:c$}^",
+        "",
+        "",
+        w = number.len(),
+        c = column - from
+    );
 }

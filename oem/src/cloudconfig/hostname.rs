@@ -10,7 +10,12 @@ pub(super) fn read(node: &Node, r: &mut Reader) -> Option<At<String>> {
     if !name.value.contains('$')
         && let Err(why) = check(&name.value)
     {
-        r.error(name.spot, "hostname", why, "letters, digits, `-` and `.`, at most 64 characters, each label at most 63");
+        r.error(
+            name.spot,
+            "hostname",
+            why,
+            "letters, digits, `-` and `.`, at most 64 characters, each label at most 63",
+        );
         return None;
     }
     Some(name)
@@ -20,15 +25,24 @@ pub(super) fn read(node: &Node, r: &mut Reader) -> Option<At<String>> {
 /// use), at most 64 bytes as the kernel takes.
 pub fn check(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > 64 {
-        return Err(format!("a host name has 1 to 64 characters, this one {}", name.len()));
+        return Err(format!(
+            "a host name has 1 to 64 characters, this one {}",
+            name.len()
+        ));
     }
     let label_ok = |l: &str| {
         (1..=63).contains(&l.len())
             && !l.starts_with('-')
             && !l.ends_with('-')
-            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && l.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    if name.strip_suffix('.').unwrap_or(name).split('.').all(label_ok) {
+    if name
+        .strip_suffix('.')
+        .unwrap_or(name)
+        .split('.')
+        .all(label_ok)
+    {
         Ok(())
     } else {
         Err("not a host name".to_owned())

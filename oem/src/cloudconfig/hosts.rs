@@ -10,7 +10,12 @@ pub(super) fn read(node: &Node, r: &mut Reader) -> Option<Spot> {
         "localhost" => Some(value.spot),
         "false" => None,
         _ => {
-            r.error(value.spot, "manage_etc_hosts", "only `localhost` is supported", "write `manage_etc_hosts: localhost`, or write /etc/hosts with write_files");
+            r.error(
+                value.spot,
+                "manage_etc_hosts",
+                "only `localhost` is supported",
+                "write `manage_etc_hosts: localhost`, or write /etc/hosts with write_files",
+            );
             None
         }
     }

@@ -69,7 +69,9 @@ pub fn parse(text: &str) -> (CloudConfig, Vec<Diagnostic>) {
 
 fn read_into(config: &mut CloudConfig, root: &node::Node, r: &mut Reader) {
     let known: Vec<&str> = schema::top_level().collect();
-    let Some(fields) = r.fields(root, "", &known, foreign::KEYS) else { return };
+    let Some(fields) = r.fields(root, "", &known, foreign::KEYS) else {
+        return;
+    };
     if let Some(n) = fields.get("hostname") {
         config.hostname = hostname::read(n, r);
     }
@@ -104,4 +106,53 @@ pub fn host_name_fault(name: &str) -> Option<String> {
 /// What is wrong with a path to write to, and what to do.
 pub fn path_fault(path: &str) -> Option<(String, &'static str)> {
     write_files::check_path(path).err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_coreos_read() {
+        let text = "#cloud-config\nbase: &b {name: a.service, command: start}\n\
+            coreos:\n  units:\n    - <<: *b\n      enable: yes\n    - *b\n";
+        let (config, findings) = parse(text);
+        let [merged, alias] = &config.units[..] else {
+            panic!("{findings:?}")
+        };
+        assert!(merged.value.enable && !alias.value.enable);
+        assert_eq!(alias.value.command, Some(Verb::Start));
+        assert_eq!((merged.spot.line, findings.len()), (5, 1));
+    }
+
+    #[test]
+    fn keys_survive_broken_text_before_and_after() {
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA";
+        for text in [
+            format!("#cloud-config\nbad: [\nssh_authorized_keys:\n- {key}\nhostname: a\n"),
+            format!("#cloud-config\nhostname: a\nssh-authorized-keys:\n  - {key}\n\tbad\n}}\n"),
+        ] {
+            let (config, findings) = parse(&text);
+            assert_eq!(
+                config.hostname.map(|h| h.value).as_deref(),
+                Some("a"),
+                "{findings:?}"
+            );
+            assert_eq!(config.ssh_authorized_keys.len(), 1, "{text}: {findings:?}");
+            assert!(findings.iter().any(Diagnostic::is_error));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "(hostname|users|coreos|units|name|write_files|[-:?&*!|>%@{}\\[\\],#'\" \n\t\\\\]|a|é|~|<<|\\$public_ipv4|0644){0,60}") {
+            let (_, findings) = parse(&text);
+            let _ = render("x", &text, &findings);
+        }
+        #[test]
+        fn any_text_is_taken(text in any::<String>()) {
+            let _ = parse(&text);
+        }
+    }
 }

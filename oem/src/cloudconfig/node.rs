@@ -61,8 +61,17 @@ impl Node {
 }
 
 enum Open {
-    Seq { spot: Spot, anchor: usize, items: Vec<Rc<Node>> },
-    Map { spot: Spot, anchor: usize, entries: Vec<(Rc<Node>, Rc<Node>)>, key: Option<Rc<Node>> },
+    Seq {
+        spot: Spot,
+        anchor: usize,
+        items: Vec<Rc<Node>>,
+    },
+    Map {
+        spot: Spot,
+        anchor: usize,
+        entries: Vec<(Rc<Node>, Rc<Node>)>,
+        key: Option<Rc<Node>>,
+    },
 }
 
 struct Builder {
@@ -80,7 +89,13 @@ pub fn parse(text: &str, notes: &mut Vec<Diagnostic>) -> Result<Option<Rc<Node>>
     let mut options = Options::default();
     options.set_emit_comments(false);
     let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut b = Builder { stack: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0, bytes: 0 };
+    let mut b = Builder {
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        nodes: 0,
+        bytes: 0,
+    };
     let mut documents = 0;
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|e| {
@@ -93,23 +108,62 @@ pub fn parse(text: &str, notes: &mut Vec<Diagnostic>) -> Result<Option<Rc<Node>>
             Event::DocumentStart(..) => {
                 documents += 1;
                 if documents > 1 {
-                    notes.push(Diagnostic::warning(spot, "", "a second YAML document starts here; only the first is read".to_owned()));
+                    notes.push(Diagnostic::warning(
+                        spot,
+                        "",
+                        "a second YAML document starts here; only the first is read".to_owned(),
+                    ));
                     break;
                 }
             }
             Event::StreamEnd => break,
             Event::Scalar(value, style, anchor, tag) => {
                 let binary = tag.as_deref().is_some_and(is_binary);
-                let kind = Kind::Scalar { plain: style == ScalarStyle::Plain, binary, text: value.into_owned() };
-                let bytes = if let Kind::Scalar { text, .. } = &kind { text.len() } else { 0 };
-                b.add(Node { spot, kind, nodes: 1, bytes }, anchor)?;
+                let kind = Kind::Scalar {
+                    plain: style == ScalarStyle::Plain,
+                    binary,
+                    text: value.into_owned(),
+                };
+                let bytes = if let Kind::Scalar { text, .. } = &kind {
+                    text.len()
+                } else {
+                    0
+                };
+                b.add(
+                    Node {
+                        spot,
+                        kind,
+                        nodes: 1,
+                        bytes,
+                    },
+                    anchor,
+                )?;
             }
-            Event::SequenceStart(_, anchor, _) => b.open(Open::Seq { spot, anchor, items: Vec::new() }, spot)?,
-            Event::MappingStart(_, anchor, _) => b.open(Open::Map { spot, anchor, entries: Vec::new(), key: None }, spot)?,
+            Event::SequenceStart(_, anchor, _) => b.open(
+                Open::Seq {
+                    spot,
+                    anchor,
+                    items: Vec::new(),
+                },
+                spot,
+            )?,
+            Event::MappingStart(_, anchor, _) => b.open(
+                Open::Map {
+                    spot,
+                    anchor,
+                    entries: Vec::new(),
+                    key: None,
+                },
+                spot,
+            )?,
             Event::SequenceEnd | Event::MappingEnd => b.close()?,
             Event::Alias(id) => {
                 let Some(target) = b.anchors.get(&id).cloned() else {
-                    return Err(Diagnostic::error(spot, "", "this alias points to itself or to nothing".to_owned()));
+                    return Err(Diagnostic::error(
+                        spot,
+                        "",
+                        "this alias points to itself or to nothing".to_owned(),
+                    ));
                 };
                 b.count(target.nodes, target.bytes, spot)?;
                 b.place(target);
@@ -125,30 +179,70 @@ impl Builder {
         self.nodes = self.nodes.saturating_add(nodes);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.nodes > MAX_NODES || self.bytes > MAX_BYTES {
-            return Err(Diagnostic::error(spot, "", format!("too large: more than {MAX_NODES} values or {} MiB after aliases are expanded", MAX_BYTES >> 20))
-                .hint("write the values out, or use fewer aliases"));
+            return Err(Diagnostic::error(
+                spot,
+                "",
+                format!(
+                    "too large: more than {MAX_NODES} values or {} MiB after aliases are expanded",
+                    MAX_BYTES >> 20
+                ),
+            )
+            .hint("write the values out, or use fewer aliases"));
         }
         Ok(())
     }
     fn open(&mut self, open: Open, spot: Spot) -> Result<(), Diagnostic> {
         if self.stack.len() >= MAX_DEPTH {
-            return Err(Diagnostic::error(spot, "", format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(Diagnostic::error(
+                spot,
+                "",
+                format!("nested deeper than {MAX_DEPTH} levels"),
+            ));
         }
         self.stack.push(open);
         Ok(())
     }
     fn close(&mut self) -> Result<(), Diagnostic> {
         let (node, anchor) = match self.stack.pop() {
-            Some(Open::Seq { spot, anchor, items }) => {
+            Some(Open::Seq {
+                spot,
+                anchor,
+                items,
+            }) => {
                 let nodes = items.iter().fold(1usize, |n, i| n.saturating_add(i.nodes));
                 let bytes = items.iter().fold(0usize, |n, i| n.saturating_add(i.bytes));
-                (Node { spot, kind: Kind::Seq(items), nodes, bytes }, anchor)
+                (
+                    Node {
+                        spot,
+                        kind: Kind::Seq(items),
+                        nodes,
+                        bytes,
+                    },
+                    anchor,
+                )
             }
-            Some(Open::Map { spot, anchor, entries, .. }) => {
+            Some(Open::Map {
+                spot,
+                anchor,
+                entries,
+                ..
+            }) => {
                 let entries = merge(entries);
-                let nodes = entries.iter().fold(1usize, |n, (k, v)| n.saturating_add(k.nodes).saturating_add(v.nodes));
-                let bytes = entries.iter().fold(0usize, |n, (k, v)| n.saturating_add(k.bytes).saturating_add(v.bytes));
-                (Node { spot, kind: Kind::Map(entries), nodes, bytes }, anchor)
+                let nodes = entries.iter().fold(1usize, |n, (k, v)| {
+                    n.saturating_add(k.nodes).saturating_add(v.nodes)
+                });
+                let bytes = entries.iter().fold(0usize, |n, (k, v)| {
+                    n.saturating_add(k.bytes).saturating_add(v.bytes)
+                });
+                (
+                    Node {
+                        spot,
+                        kind: Kind::Map(entries),
+                        nodes,
+                        bytes,
+                    },
+                    anchor,
+                )
             }
             None => return Ok(()),
         };
@@ -187,13 +281,21 @@ impl Builder {
 
 /// Applies merge keys (`<<`): what the mapping says itself wins.
 fn merge(entries: Vec<(Rc<Node>, Rc<Node>)>) -> Vec<(Rc<Node>, Rc<Node>)> {
-    let is_merge = |k: &Node| matches!(&k.kind, Kind::Scalar { text, plain: true, .. } if text == "<<");
+    let is_merge =
+        |k: &Node| matches!(&k.kind, Kind::Scalar { text, plain: true, .. } if text == "<<");
     if !entries.iter().any(|(k, _)| is_merge(k)) {
         return entries;
     }
     let (merges, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(k, _)| is_merge(k));
-    let text = |k: &Node| if let Kind::Scalar { text, .. } = &k.kind { Some(text.replace('-', "_")) } else { None };
-    let mut seen: std::collections::HashSet<String> = own.iter().filter_map(|(k, _)| text(k)).collect();
+    let text = |k: &Node| {
+        if let Kind::Scalar { text, .. } = &k.kind {
+            Some(text.replace('-', "_"))
+        } else {
+            None
+        }
+    };
+    let mut seen: std::collections::HashSet<String> =
+        own.iter().filter_map(|(k, _)| text(k)).collect();
     let mut add = |from: &Node| {
         if let Kind::Map(inner) = &from.kind {
             for (k, v) in inner {
@@ -221,5 +323,8 @@ fn clamp(n: usize) -> u32 {
 }
 
 fn spot_of(span: &Span) -> Spot {
-    Spot { line: clamp(span.start.line()), column: clamp(span.start.col() + 1) }
+    Spot {
+        line: clamp(span.start.line()),
+        column: clamp(span.start.col() + 1),
+    }
 }

@@ -28,7 +28,12 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The value of `name`, unless absent or null.
     pub fn get(&self, name: &str) -> Option<&'a Rc<Node>> {
-        self.entries.iter().rev().find(|(k, ..)| k == name).map(|(.., v)| *v).filter(|v| !v.is_null())
+        self.entries
+            .iter()
+            .rev()
+            .find(|(k, ..)| k == name)
+            .map(|(.., v)| *v)
+            .filter(|v| !v.is_null())
     }
     /// All entries in the order written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Spot, &'a Rc<Node>)> {
@@ -36,14 +41,22 @@ impl<'a> Fields<'a> {
     }
     /// Path of a field.
     pub fn key(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 }
 
 impl Reader {
     /// Records a finding.
     pub fn report(&mut self, d: Diagnostic) {
-        if self.findings.len() < MAX_FINDINGS { self.findings.push(d) } else { self.more += 1 }
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(d)
+        } else {
+            self.more += 1
+        }
     }
     /// Records an error.
     pub fn error(&mut self, spot: Spot, key: &str, message: impl Into<String>, hint: &str) {
@@ -59,7 +72,11 @@ impl Reader {
     pub fn finish(mut self) -> Vec<Diagnostic> {
         self.findings.sort_by_key(|d| d.spot);
         if self.more > 0 {
-            self.findings.push(Diagnostic::warning(Spot::default(), "", format!("{} more findings are not shown", self.more)));
+            self.findings.push(Diagnostic::warning(
+                Spot::default(),
+                "",
+                format!("{} more findings are not shown", self.more),
+            ));
         }
         self.findings
     }
@@ -67,15 +84,35 @@ impl Reader {
     /// Reads a mapping. Keys are compared with `-` as `_`. A key that is not in
     /// `known` is a warning: by name when it is in `later` (understood, not
     /// applied by this version), else with a suggestion.
-    pub fn fields<'a>(&mut self, node: &'a Node, path: &str, known: &[&str], later: &[&str]) -> Option<Fields<'a>> {
+    pub fn fields<'a>(
+        &mut self,
+        node: &'a Node,
+        path: &str,
+        known: &[&str],
+        later: &[&str],
+    ) -> Option<Fields<'a>> {
         let Kind::Map(entries) = &node.kind else {
-            self.error(node.spot, path, format!("expected a mapping, found {}", node.describe()), "");
+            self.error(
+                node.spot,
+                path,
+                format!("expected a mapping, found {}", node.describe()),
+                "",
+            );
             return None;
         };
-        let mut out = Fields { spot: node.spot, path: path.to_owned(), entries: Vec::with_capacity(entries.len()) };
+        let mut out = Fields {
+            spot: node.spot,
+            path: path.to_owned(),
+            entries: Vec::with_capacity(entries.len()),
+        };
         for (k, v) in entries {
             let Kind::Scalar { text, .. } = &k.kind else {
-                self.warn(k.spot, path, "a key must be a word; this one is not applied", "");
+                self.warn(
+                    k.spot,
+                    path,
+                    "a key must be a word; this one is not applied",
+                    "",
+                );
                 continue;
             };
             let name = text.replace('-', "_");
@@ -83,14 +120,24 @@ impl Reader {
             if known.contains(&name.as_str()) {
                 // Known names are few, so this search is short.
                 if let Some(before) = out.entries.iter().position(|(n, ..)| *n == name) {
-                    self.warn(k.spot, &key, format!("given twice (first on line {}); the last one counts", out.entries[before].1.line), "remove one of them");
+                    self.warn(
+                        k.spot,
+                        &key,
+                        format!(
+                            "given twice (first on line {}); the last one counts",
+                            out.entries[before].1.line
+                        ),
+                        "remove one of them",
+                    );
                     out.entries.remove(before);
                 }
                 out.entries.push((name, k.spot, v));
             } else if later.contains(&name.as_str()) {
                 self.warn(k.spot, &key, "accepted, not applied by this version", "");
             } else {
-                let hint = suggest(&name, known).map(|s| format!("did you mean `{s}`?")).unwrap_or_default();
+                let hint = suggest(&name, known)
+                    .map(|s| format!("did you mean `{s}`?"))
+                    .unwrap_or_default();
                 self.warn(k.spot, &key, "unknown key, not applied", &hint);
             }
         }
@@ -100,24 +147,38 @@ impl Reader {
     /// Reads bytes: text as it is, or the base64 of a `!!binary` value.
     pub fn bytes(&mut self, node: &Node, path: &str) -> Option<At<Vec<u8>>> {
         let Kind::Scalar { text, binary, .. } = &node.kind else {
-            self.error(node.spot, path, format!("expected text, found {}", node.describe()), "");
+            self.error(
+                node.spot,
+                path,
+                format!("expected text, found {}", node.describe()),
+                "",
+            );
             return None;
         };
         if !binary {
-            return Some(At { spot: node.spot, value: text.clone().into_bytes() });
+            return Some(At {
+                spot: node.spot,
+                value: text.clone().into_bytes(),
+            });
         }
         let decoded = decode_base64(text.as_bytes());
         if decoded.is_none() {
             self.error(node.spot, path, "this !!binary value is not base64", "");
         }
-        Some(At { spot: node.spot, value: decoded? })
+        Some(At {
+            spot: node.spot,
+            value: decoded?,
+        })
     }
 
     /// Reads text. Numbers and booleans are taken as they are written.
     pub fn string(&mut self, node: &Node, path: &str) -> Option<At<String>> {
         let bytes = self.bytes(node, path)?;
         match String::from_utf8(bytes.value) {
-            Ok(value) => Some(At { spot: node.spot, value }),
+            Ok(value) => Some(At {
+                spot: node.spot,
+                value,
+            }),
             Err(_) => {
                 self.error(node.spot, path, "this !!binary value is not UTF-8 text", "");
                 None
@@ -138,7 +199,11 @@ impl Reader {
 
     /// Reads a YAML 1.1 boolean.
     pub fn boolean(&mut self, node: &Node, path: &str) -> Option<bool> {
-        let word = if let Kind::Scalar { text, .. } = &node.kind { text.to_ascii_lowercase() } else { String::new() };
+        let word = if let Kind::Scalar { text, .. } = &node.kind {
+            text.to_ascii_lowercase()
+        } else {
+            String::new()
+        };
         match word.as_str() {
             "true" | "yes" | "on" | "y" | "1" => Some(true),
             "false" | "no" | "off" | "n" | "0" => Some(false),
@@ -154,7 +219,12 @@ impl Reader {
         match &node.kind {
             Kind::Seq(items) => items,
             _ => {
-                self.error(node.spot, path, format!("expected a list, found {}", node.describe()), "start each item with `- `");
+                self.error(
+                    node.spot,
+                    path,
+                    format!("expected a list, found {}", node.describe()),
+                    "start each item with `- `",
+                );
                 &[]
             }
         }
@@ -164,7 +234,12 @@ impl Reader {
     pub fn lines(&mut self, node: &Node, path: &str) -> Vec<At<String>> {
         match &node.kind {
             Kind::Scalar { .. } => {
-                self.warn(node.spot, path, "expected a list, found a single value; taken as a list of one", "start each item with `- `");
+                self.warn(
+                    node.spot,
+                    path,
+                    "expected a list, found a single value; taken as a list of one",
+                    "start each item with `- `",
+                );
                 self.line(node, path).into_iter().collect()
             }
             _ => self
@@ -179,7 +254,10 @@ impl Reader {
 }
 
 fn shorten(key: &str) -> String {
-    key.chars().take(64).map(|c| if c.is_control() { '?' } else { c }).collect()
+    key.chars()
+        .take(64)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
 }
 
 /// The closest of `known`, if it is close.
@@ -188,7 +266,12 @@ pub fn suggest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         return None;
     }
     let limit = (name.len() / 3).clamp(1, 3);
-    known.iter().map(|k| (distance(name, k), *k)).min().filter(|(d, _)| *d <= limit).map(|(_, k)| k)
+    known
+        .iter()
+        .map(|k| (distance(name, k), *k))
+        .min()
+        .filter(|(d, _)| *d <= limit)
+        .map(|(_, k)| k)
 }
 
 /// Optimal string alignment distance.
@@ -201,7 +284,9 @@ fn distance(a: &str, b: &str) -> usize {
                 i + j
             } else {
                 let change = usize::from(a[i - 1] != b[j - 1]);
-                let mut best = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + change);
+                let mut best = (rows[i - 1][j] + 1)
+                    .min(rows[i][j - 1] + 1)
+                    .min(rows[i - 1][j - 1] + change);
                 if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                     best = best.min(rows[i - 2][j - 2] + 1);
                 }

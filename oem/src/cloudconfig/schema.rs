@@ -19,44 +19,140 @@ const fn key(name: &'static str, kind: &'static str, about: &'static str) -> Key
 
 /// Every key that is applied. `-` may be written for `_`.
 pub const KEYS: &[Key] = &[
-    key("hostname", "text", "host name of the machine; wins over the provider's"),
-    key("ssh_authorized_keys", "list of text", "public keys for user core, beside the provider's"),
-    key("users", "list", "users to add; for one that exists only password, keys and groups change"),
+    key(
+        "hostname",
+        "text",
+        "host name of the machine; wins over the provider's",
+    ),
+    key(
+        "ssh_authorized_keys",
+        "list of text",
+        "public keys for user core, beside the provider's",
+    ),
+    key(
+        "users",
+        "list",
+        "users to add; for one that exists only password, keys and groups change",
+    ),
     key("users[].name", "text, required", "login name"),
     key("users[].gecos", "text", "full name"),
     key("users[].passwd", "text", "password hash, crypt(5)"),
-    key("users[].homedir", "path", "home directory; default /home/NAME"),
-    key("users[].no_create_home", "true|false", "do not make the home directory"),
-    key("users[].primary_group", "text", "primary group; default a group named as the user"),
-    key("users[].groups", "list of text", "further groups, which must exist or are made"),
-    key("users[].no_user_group", "true|false", "no group of the user's name; `users` is the primary one"),
+    key(
+        "users[].homedir",
+        "path",
+        "home directory; default /home/NAME",
+    ),
+    key(
+        "users[].no_create_home",
+        "true|false",
+        "do not make the home directory",
+    ),
+    key(
+        "users[].primary_group",
+        "text",
+        "primary group; default a group named as the user",
+    ),
+    key(
+        "users[].groups",
+        "list of text",
+        "further groups, which must exist or are made",
+    ),
+    key(
+        "users[].no_user_group",
+        "true|false",
+        "no group of the user's name; `users` is the primary one",
+    ),
     key("users[].ssh_authorized_keys", "list of text", "public keys"),
-    key("users[].system", "true|false", "system user: uid below 1000, no home directory"),
+    key(
+        "users[].system",
+        "true|false",
+        "system user: uid below 1000, no home directory",
+    ),
     key("users[].shell", "path", "login shell; default /bin/bash"),
-    key("users[].sudo", "text or list", "sudoers rules, e.g. `ALL=(ALL) NOPASSWD:ALL`"),
-    key("users[].no_log_init", "true|false", "accepted; there is no login database to leave out"),
+    key(
+        "users[].sudo",
+        "text or list",
+        "sudoers rules, e.g. `ALL=(ALL) NOPASSWD:ALL`",
+    ),
+    key(
+        "users[].no_log_init",
+        "true|false",
+        "accepted; there is no login database to leave out",
+    ),
     key("write_files", "list", "files to write"),
-    key("write_files[].path", "path, required", "absolute path, not below /usr"),
+    key(
+        "write_files[].path",
+        "path, required",
+        "absolute path, not below /usr",
+    ),
     key("write_files[].content", "text", "content"),
     key("write_files[].permissions", "octal", "mode; default 0644"),
-    key("write_files[].owner", "text", "user or user:group; default root:root"),
-    key("write_files[].encoding", "b64|gz|gz+b64...", "how content is encoded; placeholders only work in plain content"),
-    key("manage_etc_hosts", "localhost", "writes /etc/hosts with this machine's name"),
+    key(
+        "write_files[].owner",
+        "text",
+        "user or user:group; default root:root",
+    ),
+    key(
+        "write_files[].encoding",
+        "b64|gz|gz+b64...",
+        "how content is encoded; placeholders only work in plain content",
+    ),
+    key(
+        "manage_etc_hosts",
+        "localhost",
+        "writes /etc/hosts with this machine's name",
+    ),
     key("coreos.units", "list", "systemd and networkd units"),
-    key("coreos.units[].name", "text, required", "file name of the unit"),
-    key("coreos.units[].runtime", "true|false", "write below /run instead of /etc"),
-    key("coreos.units[].enable", "true|false", "enable as its [Install] section says"),
+    key(
+        "coreos.units[].name",
+        "text, required",
+        "file name of the unit",
+    ),
+    key(
+        "coreos.units[].runtime",
+        "true|false",
+        "write below /run instead of /etc",
+    ),
+    key(
+        "coreos.units[].enable",
+        "true|false",
+        "enable as its [Install] section says",
+    ),
     key("coreos.units[].mask", "true|false", "mask the unit"),
-    key("coreos.units[].content", "text", "the unit file; without it the unit must exist"),
-    key("coreos.units[].command", "start|stop|restart|...", "what to do once all is in place"),
+    key(
+        "coreos.units[].content",
+        "text",
+        "the unit file; without it the unit must exist",
+    ),
+    key(
+        "coreos.units[].command",
+        "start|stop|restart|...",
+        "what to do once all is in place",
+    ),
     key("coreos.units[].drop_ins", "list", "drop-in files"),
-    key("coreos.units[].drop_ins[].name", "text, required", "file name, ending in .conf"),
-    key("coreos.units[].drop_ins[].content", "text, required", "content"),
+    key(
+        "coreos.units[].drop_ins[].name",
+        "text, required",
+        "file name, ending in .conf",
+    ),
+    key(
+        "coreos.units[].drop_ins[].content",
+        "text, required",
+        "content",
+    ),
 ];
 
 /// Names at the top level.
 pub fn top_level() -> impl Iterator<Item = &'static str> {
-    ["hostname", "ssh_authorized_keys", "users", "write_files", "manage_etc_hosts", "coreos"].into_iter()
+    [
+        "hostname",
+        "ssh_authorized_keys",
+        "users",
+        "write_files",
+        "manage_etc_hosts",
+        "coreos",
+    ]
+    .into_iter()
 }
 
 /// Names in the table `coreos`.
@@ -87,7 +183,10 @@ mod tests {
     fn table_lists_every_field() {
         for (prefix, fields) in item_fields() {
             for f in fields {
-                assert!(KEYS.iter().any(|k| k.name == format!("{prefix}{f}")), "{prefix}{f}");
+                assert!(
+                    KEYS.iter().any(|k| k.name == format!("{prefix}{f}")),
+                    "{prefix}{f}"
+                );
             }
         }
     }

@@ -9,7 +9,12 @@ pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Vec<At<String>> {
     keys.retain(|k| {
         let looks_right = k.value.contains('$') || looks_like_key(&k.value);
         if !looks_right {
-            r.error(k.spot, path, "not a public key in authorized_keys format", "expected e.g. `ssh-ed25519 AAAA... comment` on one line");
+            r.error(
+                k.spot,
+                path,
+                "not a public key in authorized_keys format",
+                "expected e.g. `ssh-ed25519 AAAA... comment` on one line",
+            );
         }
         looks_right
     });
@@ -20,10 +25,16 @@ pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Vec<At<String>> {
 /// in front.
 pub fn looks_like_key(line: &str) -> bool {
     let is_type = |w: &str| {
-        ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|p| w.starts_with(p))
+        ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"]
+            .iter()
+            .any(|p| w.starts_with(p))
     };
     let words: Vec<&str> = line.split_whitespace().take(64).collect();
     words.windows(2).any(|w| {
-        is_type(w[0]) && w[1].len() >= 16 && w[1].bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
+        is_type(w[0])
+            && w[1].len() >= 16
+            && w[1]
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
     })
 }

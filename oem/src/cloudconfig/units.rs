@@ -66,18 +66,27 @@ impl Verb {
     ];
     /// As written.
     pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(_, v)| *v == self).map_or("", |(n, _)| n)
+        Self::ALL
+            .iter()
+            .find(|(_, v)| *v == self)
+            .map_or("", |(n, _)| n)
     }
 }
 
 /// Fields of an item.
-pub const FIELDS: &[&str] = &["name", "runtime", "enable", "mask", "content", "command", "drop_ins"];
+pub const FIELDS: &[&str] = &[
+    "name", "runtime", "enable", "mask", "content", "command", "drop_ins",
+];
 /// Fields of a drop-in.
 pub const DROP_IN_FIELDS: &[&str] = &["name", "content"];
 
 pub(super) fn read(node: &Node, r: &mut Reader) -> Vec<At<Unit>> {
     let items = r.list(node, "coreos.units");
-    items.iter().enumerate().filter_map(|(i, n)| item(n, &format!("coreos.units[{i}]"), r)).collect()
+    items
+        .iter()
+        .enumerate()
+        .filter_map(|(i, n)| item(n, &format!("coreos.units[{i}]"), r))
+        .collect()
 }
 
 fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<Unit>> {
@@ -88,22 +97,39 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<Unit>> {
     };
     let name = r.line(name, &f.key("name"))?;
     if !is_unit_name(&name.value) {
-        r.error(name.spot, &f.key("name"), "not a unit name", "a word with a type at its end, e.g. `es.service`");
+        r.error(
+            name.spot,
+            &f.key("name"),
+            "not a unit name",
+            "a word with a type at its end, e.g. `es.service`",
+        );
         return None;
     }
-    let mut flag = |name: &str| f.get(name).and_then(|n| r.boolean(n, &f.key(name))).unwrap_or(false);
+    let mut flag = |name: &str| {
+        f.get(name)
+            .and_then(|n| r.boolean(n, &f.key(name)))
+            .unwrap_or(false)
+    };
     let (runtime, enable, mask) = (flag("runtime"), flag("enable"), flag("mask"));
     let content = match f.get("content") {
         Some(n) => Some(r.string(n, &f.key("content"))?.value).filter(|c| !c.is_empty()),
         None => None,
     };
     if mask && content.is_some() {
-        r.warn(f.spot, at, "`mask` removes the unit's own file; its content is not applied", "");
+        r.warn(
+            f.spot,
+            at,
+            "`mask` removes the unit's own file; its content is not applied",
+            "",
+        );
     }
     let command = f.get("command").and_then(|n| {
         let word = r.line(n, &f.key("command"))?;
         let verbs: Vec<&str> = Verb::ALL.iter().map(|(n, _)| *n).collect();
-        let found = Verb::ALL.iter().find(|(n, _)| *n == word.value.to_ascii_lowercase()).map(|(_, v)| *v);
+        let found = Verb::ALL
+            .iter()
+            .find(|(n, _)| *n == word.value.to_ascii_lowercase())
+            .map(|(_, v)| *v);
         if found.is_none() {
             let hint = match suggest(&word.value, &verbs) {
                 Some(s) => format!("did you mean `{s}`?"),
@@ -121,9 +147,25 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<Unit>> {
         }
     }
     if network_unit(&name.value) && (command.is_some() || enable) {
-        r.warn(f.spot, at, "`command` and `enable` mean nothing for a network unit; systemd-networkd reloads it", "");
+        r.warn(
+            f.spot,
+            at,
+            "`command` and `enable` mean nothing for a network unit; systemd-networkd reloads it",
+            "",
+        );
     }
-    Some(At { spot: f.spot, value: Unit { name, runtime, enable, mask, content, command, drop_ins } })
+    Some(At {
+        spot: f.spot,
+        value: Unit {
+            name,
+            runtime,
+            enable,
+            mask,
+            content,
+            command,
+            drop_ins,
+        },
+    })
 }
 
 fn drop_in(node: &Node, at: &str, r: &mut Reader) -> Option<At<DropIn>> {
@@ -138,15 +180,28 @@ fn drop_in(node: &Node, at: &str, r: &mut Reader) -> Option<At<DropIn>> {
         return None;
     }
     if !name.value.ends_with(".conf") {
-        r.warn(name.spot, &f.key("name"), "systemd only reads drop-ins that end in `.conf`", "");
+        r.warn(
+            name.spot,
+            &f.key("name"),
+            "systemd only reads drop-ins that end in `.conf`",
+            "",
+        );
     }
     let content = r.string(content, &f.key("content"))?.value;
-    Some(At { spot: f.spot, value: DropIn { name: name.value, content } })
+    Some(At {
+        spot: f.spot,
+        value: DropIn {
+            name: name.value,
+            content,
+        },
+    })
 }
 
 /// Whether systemd-networkd or udev, not systemd, reads the unit.
 pub fn network_unit(name: &str) -> bool {
-    [".network", ".netdev", ".link"].iter().any(|s| name.ends_with(s))
+    [".network", ".netdev", ".link"]
+        .iter()
+        .any(|s| name.ends_with(s))
 }
 
 fn is_file_name(name: &str) -> bool {
@@ -155,10 +210,26 @@ fn is_file_name(name: &str) -> bool {
 
 fn is_unit_name(name: &str) -> bool {
     let types = [
-        "service", "socket", "target", "mount", "automount", "swap", "timer", "path", "slice", "scope", "device",
-        "network", "netdev", "link",
+        "service",
+        "socket",
+        "target",
+        "mount",
+        "automount",
+        "swap",
+        "timer",
+        "path",
+        "slice",
+        "scope",
+        "device",
+        "network",
+        "netdev",
+        "link",
     ];
     is_file_name(name)
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@$".contains(&b))
-        && name.rsplit_once('.').is_some_and(|(stem, kind)| !stem.is_empty() && types.contains(&kind))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b":-_.\\@$".contains(&b))
+        && name
+            .rsplit_once('.')
+            .is_some_and(|(stem, kind)| !stem.is_empty() && types.contains(&kind))
 }

@@ -36,28 +36,64 @@ pub struct User {
 
 /// Fields of an item.
 pub const FIELDS: &[&str] = &[
-    "name", "gecos", "passwd", "homedir", "no_create_home", "primary_group", "groups", "no_user_group",
-    "ssh_authorized_keys", "system", "shell", "sudo", "no_log_init",
+    "name",
+    "gecos",
+    "passwd",
+    "homedir",
+    "no_create_home",
+    "primary_group",
+    "groups",
+    "no_user_group",
+    "ssh_authorized_keys",
+    "system",
+    "shell",
+    "sudo",
+    "no_log_init",
 ];
 /// Fields of CoreOS and cloud-init that are read but not applied.
 const LATER: &[&str] = &[
-    "coreos_ssh_import_github", "coreos_ssh_import_github_users", "coreos_ssh_import_url", "doas", "expiredate",
-    "hashed_passwd", "inactive", "lock_passwd", "plain_text_passwd", "selinux_user", "snapuser", "ssh_import_id",
-    "ssh_redirect_user", "uid",
+    "coreos_ssh_import_github",
+    "coreos_ssh_import_github_users",
+    "coreos_ssh_import_url",
+    "doas",
+    "expiredate",
+    "hashed_passwd",
+    "inactive",
+    "lock_passwd",
+    "plain_text_passwd",
+    "selinux_user",
+    "snapuser",
+    "ssh_import_id",
+    "ssh_redirect_user",
+    "uid",
 ];
 
 pub(super) fn read(node: &Node, r: &mut Reader) -> Vec<At<User>> {
     let items = r.list(node, "users");
-    items.iter().enumerate().filter_map(|(i, n)| item(n, &format!("users[{i}]"), r)).collect()
+    items
+        .iter()
+        .enumerate()
+        .filter_map(|(i, n)| item(n, &format!("users[{i}]"), r))
+        .collect()
 }
 
 fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<User>> {
     if let Kind::Scalar { text, .. } = &node.kind {
         let hint = "write `- name: NAME`";
         if text == "default" {
-            r.warn(node.spot, at, "cloud-init's `default` user is `core` here, which always exists", "");
+            r.warn(
+                node.spot,
+                at,
+                "cloud-init's `default` user is `core` here, which always exists",
+                "",
+            );
         } else {
-            r.error(node.spot, at, "expected a mapping, found a single value", hint);
+            r.error(
+                node.spot,
+                at,
+                "expected a mapping, found a single value",
+                hint,
+            );
         }
         return None;
     }
@@ -68,10 +104,18 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<User>> {
     };
     let name = r.line(name, &f.key("name"))?;
     if !is_name(&name.value) {
-        r.error(name.spot, &f.key("name"), "not a user name", "lower-case letters, digits, `-` and `_`, not starting with a digit or `-`, at most 32");
+        r.error(
+            name.spot,
+            &f.key("name"),
+            "not a user name",
+            "lower-case letters, digits, `-` and `_`, not starting with a digit or `-`, at most 32",
+        );
         return None;
     }
-    let mut user = User { name: name.value, ..User::default() };
+    let mut user = User {
+        name: name.value,
+        ..User::default()
+    };
     // From here on a wrong field costs the field, not the user.
     let mut field = |name: &str| {
         let n = f.get(name)?;
@@ -88,7 +132,10 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<User>> {
     user.primary_group = field("primary_group");
     user.shell = field("shell");
     for (slot, name) in [(&mut user.homedir, "homedir"), (&mut user.shell, "shell")] {
-        if slot.as_ref().is_some_and(|p| !p.starts_with('/') || p.split('/').any(|c| c == "..")) {
+        if slot
+            .as_ref()
+            .is_some_and(|p| !p.starts_with('/') || p.split('/').any(|c| c == ".."))
+        {
             r.error(f.spot, &f.key(name), "must be an absolute path", "");
             *slot = None;
         }
@@ -102,7 +149,10 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<User>> {
         (&mut user.no_user_group, "no_user_group"),
         (&mut user.system, "system"),
     ] {
-        *slot = f.get(name).and_then(|n| r.boolean(n, &f.key(name))).unwrap_or(false);
+        *slot = f
+            .get(name)
+            .and_then(|n| r.boolean(n, &f.key(name)))
+            .unwrap_or(false);
     }
     if let Some(n) = f.get("groups") {
         user.groups = groups(n, &f.key("groups"), r);
@@ -113,14 +163,25 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<User>> {
     if let Some(n) = f.get("sudo") {
         user.sudo = sudo(n, &f.key("sudo"), r);
     }
-    Some(At { spot: f.spot, value: user })
+    Some(At {
+        spot: f.spot,
+        value: user,
+    })
 }
 
 fn groups(node: &Node, path: &str, r: &mut Reader) -> Vec<String> {
     // cloud-init also takes `groups: a, b`.
     let mut found = if let Kind::Scalar { .. } = node.kind {
-        let Some(line) = r.line(node, path) else { return Vec::new() };
-        line.value.split(',').map(|g| At { spot: line.spot, value: g.trim().to_owned() }).collect()
+        let Some(line) = r.line(node, path) else {
+            return Vec::new();
+        };
+        line.value
+            .split(',')
+            .map(|g| At {
+                spot: line.spot,
+                value: g.trim().to_owned(),
+            })
+            .collect()
     } else {
         r.lines(node, path)
     };
@@ -136,7 +197,9 @@ fn groups(node: &Node, path: &str, r: &mut Reader) -> Vec<String> {
 
 fn sudo(node: &Node, path: &str, r: &mut Reader) -> Vec<String> {
     match &node.kind {
-        Kind::Scalar { text, .. } if matches!(text.as_str(), "false" | "False" | "no") => Vec::new(),
+        Kind::Scalar { text, .. } if matches!(text.as_str(), "false" | "False" | "no") => {
+            Vec::new()
+        }
         Kind::Scalar { .. } => r.line(node, path).map(|l| l.value).into_iter().collect(),
         _ => r.lines(node, path).into_iter().map(|l| l.value).collect(),
     }
@@ -146,6 +209,8 @@ fn sudo(node: &Node, path: &str, r: &mut Reader) -> Vec<String> {
 pub fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     (1..=32).contains(&name.len())
-        && bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
+        && bytes
+            .next()
+            .is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }

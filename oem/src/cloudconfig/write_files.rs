@@ -39,7 +39,11 @@ const LATER: &[&str] = &["append", "defer", "source"];
 
 pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Vec<At<WriteFile>> {
     let items = r.list(node, path);
-    items.iter().enumerate().filter_map(|(i, n)| item(n, &format!("{path}[{i}]"), r)).collect()
+    items
+        .iter()
+        .enumerate()
+        .filter_map(|(i, n)| item(n, &format!("{path}[{i}]"), r))
+        .collect()
 }
 
 fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
@@ -69,7 +73,12 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
                 "gz" | "gzip" => Encoding::Gzip,
                 "gz+b64" | "gz+base64" | "gzip+b64" | "gzip+base64" => Encoding::GzipBase64,
                 _ => {
-                    r.error(word.spot, &f.key("encoding"), "unknown encoding", "one of b64, base64, gz, gzip, gz+b64, gz+base64, gzip+b64, gzip+base64");
+                    r.error(
+                        word.spot,
+                        &f.key("encoding"),
+                        "unknown encoding",
+                        "one of b64, base64, gz, gzip, gz+b64, gz+base64, gzip+b64, gzip+base64",
+                    );
                     return None;
                 }
             }
@@ -82,7 +91,12 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
             match mode(&text.value) {
                 Some(m) => m,
                 None => {
-                    r.error(text.spot, &f.key("permissions"), "not an octal mode", "write e.g. `permissions: \"0644\"`");
+                    r.error(
+                        text.spot,
+                        &f.key("permissions"),
+                        "not an octal mode",
+                        "write e.g. `permissions: \"0644\"`",
+                    );
                     return None;
                 }
             }
@@ -92,7 +106,16 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
         Some(n) => Some(r.line(n, &f.key("owner"))?),
         None => None,
     };
-    Some(At { spot: f.spot, value: WriteFile { path, content, encoding, mode, owner } })
+    Some(At {
+        spot: f.spot,
+        value: WriteFile {
+            path,
+            content,
+            encoding,
+            mode,
+            owner,
+        },
+    })
 }
 
 /// The digits are octal however they are written: `644`, `0644`, `"0644"`,
@@ -109,17 +132,41 @@ fn mode(text: &str) -> Option<u32> {
 /// read-only or not a real file system. Error and hint.
 pub fn check_path(path: &str) -> Result<(), (String, &'static str)> {
     if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
-        return Err(("must be the absolute path of a file".into(), "start it with `/`"));
+        return Err((
+            "must be the absolute path of a file".into(),
+            "start it with `/`",
+        ));
     }
-    if path.split('/').any(|c| c == ".." || c == "." || c.len() > 255) || path.len() > 4000 {
-        return Err(("must not contain `.` or `..` or overlong names".into(), "write the path out"));
+    if path
+        .split('/')
+        .any(|c| c == ".." || c == "." || c.len() > 255)
+        || path.len() > 4000
+    {
+        return Err((
+            "must not contain `.` or `..` or overlong names".into(),
+            "write the path out",
+        ));
     }
-    let under = |dir: &str| path.trim_start_matches('/').split('/').find(|c| !c.is_empty()) == Some(dir);
-    if ["usr", "bin", "sbin", "lib", "lib64"].iter().any(|d| under(d)) {
-        return Err(("/usr is read-only".into(), "use /etc, /opt or /var; programs can go to /opt/bin"));
+    let under = |dir: &str| {
+        path.trim_start_matches('/')
+            .split('/')
+            .find(|c| !c.is_empty())
+            == Some(dir)
+    };
+    if ["usr", "bin", "sbin", "lib", "lib64"]
+        .iter()
+        .any(|d| under(d))
+    {
+        return Err((
+            "/usr is read-only".into(),
+            "use /etc, /opt or /var; programs can go to /opt/bin",
+        ));
     }
     if ["proc", "sys", "dev"].iter().any(|d| under(d)) {
-        return Err(("not a place for files".into(), "kernel settings go to /etc/sysctl.d or /etc/tmpfiles.d"));
+        return Err((
+            "not a place for files".into(),
+            "kernel settings go to /etc/sysctl.d or /etc/tmpfiles.d",
+        ));
     }
     Ok(())
 }

@@ -32,17 +32,26 @@ impl Intake {
                 return;
             }
         };
-        let mut input = Input { layer, config: CloudConfig::default(), scripts: Vec::new() };
+        let mut input = Input {
+            layer,
+            config: CloudConfig::default(),
+            scripts: Vec::new(),
+        };
         for part in parts {
             match part {
                 Part::CloudConfig(text) => {
                     let (config, findings) = cloudconfig::parse(&text);
                     input.config = config;
-                    self.findings.extend(findings.into_iter().map(|d| (layer, d)));
+                    self.findings
+                        .extend(findings.into_iter().map(|d| (layer, d)));
                 }
                 Part::Script(script) => input.scripts.push(script),
                 Part::Refused(r) => {
-                    let d = Diagnostic::error(Spot { line: 1, column: 1 }, "", format!("not applied: {}", r.what));
+                    let d = Diagnostic::error(
+                        Spot { line: 1, column: 1 },
+                        "",
+                        format!("not applied: {}", r.what),
+                    );
                     self.findings.push((layer, d.hint(r.hint)));
                 }
             }
@@ -77,7 +86,10 @@ impl Intake {
             0 => Origin::from(layer),
             _ => Origin::at(layer, d.spot),
         };
-        self.findings.iter().map(|(layer, d)| Finding::new(origin(*layer, d), d)).collect()
+        self.findings
+            .iter()
+            .map(|(layer, d)| Finding::new(origin(*layer, d), d))
+            .collect()
     }
 }
 
@@ -86,7 +98,12 @@ impl Intake {
 /// not to be called from inside an async runtime.
 ///
 /// `news` is a report with what is known so far: stage, sources, warnings.
-pub fn configure(root: &Root, news: Report, oem: Option<&[u8]>, fetched: &Fetched) -> Result<Report> {
+pub fn configure(
+    root: &Root,
+    news: Report,
+    oem: Option<&[u8]>,
+    fetched: &Fetched,
+) -> Result<Report> {
     let start = std::time::Instant::now();
     let intake = Intake::of(oem, fetched);
     let plan = intake.plan(&fetched.metadata, root)?;

@@ -20,7 +20,9 @@ impl Systemd for Recorder {
         Ok(())
     }
     fn job(&self, unit: &str, verb: Verb) -> Result<String> {
-        self.0.borrow_mut().push(format!("{} {unit}", verb.as_str()));
+        self.0
+            .borrow_mut()
+            .push(format!("{} {unit}", verb.as_str()));
         Ok(format!("job {}", self.0.borrow().len()))
     }
     fn active_state(&self, unit: &str) -> Result<Option<String>> {
@@ -32,7 +34,9 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     let mut todo = vec![dir.to_owned()];
     while let Some(d) = todo.pop() {
-        let Ok(entries) = fs::read_dir(&d) else { continue };
+        let Ok(entries) = fs::read_dir(&d) else {
+            continue;
+        };
         for e in entries.map(|e| e.unwrap().path()) {
             if e.is_dir() && !e.is_symlink() {
                 todo.push(e.clone());
@@ -43,7 +47,9 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     out.sort();
     out.retain(|p| {
         let p = p.to_str().unwrap();
-        !p.starts_with("run/oem") && !p.starts_with("var/lib/oem/status") && !p.ends_with(".pwd.lock")
+        !p.starts_with("run/oem")
+            && !p.starts_with("var/lib/oem/status")
+            && !p.ends_with(".pwd.lock")
     });
     out
 }
@@ -67,10 +73,18 @@ fn manifest(dir: &Path) -> String {
     let line = |f: &PathBuf| {
         let path = dir.join(f);
         if path.is_symlink() {
-            return format!("link {} -> {}\n", f.display(), fs::read_link(&path).unwrap().display());
+            return format!(
+                "link {} -> {}\n",
+                f.display(),
+                fs::read_link(&path).unwrap().display()
+            );
         }
         let mode = fs::metadata(&path).unwrap().mode() & 0o7777;
-        format!("{mode:04o} {}{}\n", f.display(), if path.is_dir() { "/" } else { "" })
+        format!(
+            "{mode:04o} {}{}\n",
+            f.display(),
+            if path.is_dir() { "/" } else { "" }
+        )
     };
     files(dir).iter().map(line).collect()
 }
@@ -93,8 +107,9 @@ fn expect(case: &Path, name: &str, got: &str) {
 
 fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
     let optional = |name: &str| fs::read(case.join(name)).ok();
-    let metadata: Metadata =
-        optional("metadata.json").map(|b| serde_json::from_slice(&b).unwrap()).unwrap_or_default();
+    let metadata: Metadata = optional("metadata.json")
+        .map(|b| serde_json::from_slice(&b).unwrap())
+        .unwrap_or_default();
     let fetched = Fetched {
         provider: metadata.provider.clone(),
         source: "testdata".into(),
@@ -111,10 +126,22 @@ fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
     report
 }
 
+/// What `oem validate user-data` prints.
+fn diagnostics(case: &Path) -> String {
+    let bytes = fs::read(case.join("user-data")).unwrap();
+    let mut intake = Intake::default();
+    intake.add(Layer::UserData, &bytes);
+    let findings: Vec<Diagnostic> = intake.findings.into_iter().map(|(_, d)| d).collect();
+    cloudconfig::render("user-data", &String::from_utf8_lossy(&bytes), &findings)
+}
+
 #[test]
 fn testdata() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/apply");
-    let mut cases: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut cases: Vec<PathBuf> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     cases.sort();
     for case in cases {
         let temp = tempfile::tempdir().unwrap();
@@ -124,16 +151,38 @@ fn testdata() {
         let report = run(&case, &root, &systemd);
 
         expect(&case, "manifest", &manifest(temp.path()));
-        expect(&case, "calls", &systemd.0.borrow().iter().map(|c| format!("{c}\n")).collect::<String>());
-        expect(&case, "report.json", &(serde_json::to_string_pretty(&report).unwrap() + "\n"));
+        expect(&case, "diagnostics", &diagnostics(&case));
+        expect(
+            &case,
+            "calls",
+            &systemd
+                .0
+                .borrow()
+                .iter()
+                .map(|c| format!("{c}\n"))
+                .collect::<String>(),
+        );
+        expect(
+            &case,
+            "report.json",
+            &(serde_json::to_string_pretty(&report).unwrap() + "\n"),
+        );
         for f in files(temp.path()) {
             let path = temp.path().join(&f);
             if path.is_file() && !path.is_symlink() {
-                expect(&case, Path::new("expected").join(&f).to_str().unwrap(), &text_of(&path));
+                expect(
+                    &case,
+                    Path::new("expected").join(&f).to_str().unwrap(),
+                    &text_of(&path),
+                );
             }
         }
         for f in files(&case.join("expected")) {
-            assert!(temp.path().join(&f).exists(), "{} was not written", f.display());
+            assert!(
+                temp.path().join(&f).exists(),
+                "{} was not written",
+                f.display()
+            );
         }
 
         // Again: nothing is written, nothing is asked of systemd.
@@ -144,10 +193,19 @@ fn testdata() {
         let before: Vec<_> = files(temp.path()).iter().map(stamp).collect();
         let calls = systemd.0.borrow().len();
         let again = run(&case, &root, &systemd);
-        assert_eq!(before, files(temp.path()).iter().map(stamp).collect::<Vec<_>>(), "{}", case.display());
+        assert_eq!(
+            before,
+            files(temp.path()).iter().map(stamp).collect::<Vec<_>>(),
+            "{}",
+            case.display()
+        );
         assert_eq!(systemd.0.borrow().len(), calls, "{}", case.display());
         for (a, b) in report.resources.iter().zip(&again.resources) {
-            let want = if a.state == State::Done { State::Unchanged } else { a.state };
+            let want = if a.state == State::Done {
+                State::Unchanged
+            } else {
+                a.state
+            };
             assert_eq!(b.state, want, "{}: {}", case.display(), b.resource);
         }
     }
@@ -161,15 +219,28 @@ fn nothing_leaves_the_root() {
     fs::create_dir_all(root.join("etc")).unwrap();
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("victim"), "old").unwrap();
-    fs::write(root.join("etc/passwd"), "core:x:1000:1000::/home/core:/bin/bash\n").unwrap();
+    fs::write(
+        root.join("etc/passwd"),
+        "core:x:1000:1000::/home/core:/bin/bash\n",
+    )
+    .unwrap();
     let link = |target: &Path, at: &str| std::os::unix::fs::symlink(target, root.join(at)).unwrap();
     link(&outside, "etc/escape");
     link(&outside.join("victim"), "etc/victim");
     link(Path::new("../../../outside"), "home/core/.ssh");
     let user_data = "#cloud-config\nssh_authorized_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA]\nwrite_files:\n\
         - {path: /etc/escape/new, content: x}\n- {path: /etc/victim, content: x}\n- {path: /etc/../../outside/y, content: x}\n";
-    let fetched = Fetched { user_data: Some(user_data.into()), ..Fetched::default() };
-    let report = configure(&Root::open(&root).unwrap(), Report::default(), None, &fetched).unwrap();
+    let fetched = Fetched {
+        user_data: Some(user_data.into()),
+        ..Fetched::default()
+    };
+    let report = configure(
+        &Root::open(&root).unwrap(),
+        Report::default(),
+        None,
+        &fetched,
+    )
+    .unwrap();
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     assert_eq!(fs::read_to_string(outside.join("victim")).unwrap(), "old");
     // The link was replaced by the file, inside.
@@ -181,12 +252,27 @@ fn nothing_leaves_the_root() {
 fn another_root_defers_what_needs_systemd() {
     let temp = tempfile::tempdir().unwrap();
     let user_data = "#cloud-config\ncoreos: {units: [{name: a.service, command: start, content: \"[Service]\\nExecStart=/bin/true\"}]}\n";
-    let fetched = Fetched { user_data: Some(user_data.into()), ..Fetched::default() };
-    let report = configure(&Root::open(temp.path()).unwrap(), Report::default(), None, &fetched).unwrap();
+    let fetched = Fetched {
+        user_data: Some(user_data.into()),
+        ..Fetched::default()
+    };
+    let report = configure(
+        &Root::open(temp.path()).unwrap(),
+        Report::default(),
+        None,
+        &fetched,
+    )
+    .unwrap();
     assert_eq!(report.count(State::Deferred), 2);
     assert!(report.is_good());
-    assert_eq!(Report::read(&Root::open(temp.path()).unwrap()).unwrap(), report);
-    let mode = fs::metadata(temp.path().join("run/oem/status.json")).unwrap().mode() & 0o777;
+    assert_eq!(
+        Report::read(&Root::open(temp.path()).unwrap()).unwrap(),
+        report
+    );
+    let mode = fs::metadata(temp.path().join("run/oem/status.json"))
+        .unwrap()
+        .mode()
+        & 0o777;
     assert_eq!(mode, 0o600);
 }
 
@@ -198,7 +284,10 @@ fn hostile_bytes_never_panic() {
     let bomb = {
         let mut t = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
         for i in 1..12 {
-            t += &format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(","));
+            t += &format!(
+                "a{i}: &a{i} [{}]\n",
+                vec![format!("*a{}", i - 1); 9].join(",")
+            );
         }
         t
     };
@@ -210,28 +299,57 @@ fn hostile_bytes_never_panic() {
         [b"#cloud-config\n", key.as_bytes(), b"y: \xff\xfe\n"].concat(),
         format!("#cloud-config\nwrite_files: *nope\n{key}").into_bytes(),
         format!("#cloud-config\n{key}users: &u [*u]\n").into_bytes(),
-        format!("#cloud-config\n{key}users: 7\nwrite_files: {{}}\ncoreos: []\nhostname: [a]\n").into_bytes(),
-        format!("#cloud-config\r\n{}write_files:\r\n\t- x\r\n", key.replace('\n', "\r\n")).into_bytes(),
+        format!("#cloud-config\n{key}users: 7\nwrite_files: {{}}\ncoreos: []\nhostname: [a]\n")
+            .into_bytes(),
+        format!(
+            "#cloud-config\r\n{}write_files:\r\n\t- x\r\n",
+            key.replace('\n', "\r\n")
+        )
+        .into_bytes(),
     ];
     for (i, user_data) in cases.into_iter().enumerate() {
         let started = std::time::Instant::now();
-        let fetched = Fetched { user_data: Some(user_data), ..Fetched::default() };
+        let fetched = Fetched {
+            user_data: Some(user_data),
+            ..Fetched::default()
+        };
         let intake = Intake::of(None, &fetched);
-        assert_eq!(intake.inputs[0].config.ssh_authorized_keys.len(), 1, "case {i}: the key is lost: {:?}", intake.findings);
+        assert_eq!(
+            intake.inputs[0].config.ssh_authorized_keys.len(),
+            1,
+            "case {i}: the key is lost: {:?}",
+            intake.findings
+        );
         assert!(!intake.findings.is_empty(), "case {i}");
         intake.plan(&Metadata::default(), &root).unwrap();
-        assert!(started.elapsed().as_secs() < 10, "case {i} took {:?}", started.elapsed());
+        assert!(
+            started.elapsed().as_secs() < 10,
+            "case {i} took {:?}",
+            started.elapsed()
+        );
     }
 }
 
 #[test]
 fn large_input_is_linear() {
-    let file = |i: usize| format!("- path: /etc/f{i}\n  permissions: 0644\n  content: |\n{}", "    some text here\n".repeat(128));
-    let user_data = format!("#cloud-config\nwrite_files:\n{}", (0..200).map(file).collect::<String>());
+    let file = |i: usize| {
+        format!(
+            "- path: /etc/f{i}\n  permissions: 0644\n  content: |\n{}",
+            "    some text here\n".repeat(128)
+        )
+    };
+    let user_data = format!(
+        "#cloud-config\nwrite_files:\n{}",
+        (0..200).map(file).collect::<String>()
+    );
     let started = std::time::Instant::now();
     let mut intake = Intake::default();
     intake.add(Layer::UserData, user_data.as_bytes());
     assert_eq!(intake.inputs[0].config.write_files.len(), 200);
     assert!(intake.findings.is_empty());
-    println!("{} KiB, 200 files: {:?}", user_data.len() >> 10, started.elapsed());
+    println!(
+        "{} KiB, 200 files: {:?}",
+        user_data.len() >> 10,
+        started.elapsed()
+    );
 }

@@ -58,9 +58,12 @@ impl Db {
     /// Reads the files.
     pub fn read(view: &dyn SystemView) -> Result<Db> {
         let lines = |path: &str| -> Result<Option<Vec<String>>> {
-            let Some(bytes) = view.read(path)? else { return Ok(None) };
-            let text = String::from_utf8(bytes)
-                .map_err(|_| Error::environment(format!("{path} is not UTF-8")).hint("repair the file by hand"))?;
+            let Some(bytes) = view.read(path)? else {
+                return Ok(None);
+            };
+            let text = String::from_utf8(bytes).map_err(|_| {
+                Error::environment(format!("{path} is not UTF-8")).hint("repair the file by hand")
+            })?;
             Ok(Some(text.lines().map(str::to_owned).collect()))
         };
         let [group, gshadow, passwd, shadow] = FILES;
@@ -76,13 +79,22 @@ impl Db {
     /// not exist and is not needed.
     pub fn render(&self) -> [Option<String>; 4] {
         let text = |lines: &Vec<String>| lines.iter().map(|l| format!("{l}\n")).collect::<String>();
-        [Some(text(&self.group)), self.gshadow.as_ref().map(text), Some(text(&self.passwd)), self.shadow.as_ref().map(text)]
+        [
+            Some(text(&self.group)),
+            self.gshadow.as_ref().map(text),
+            Some(text(&self.passwd)),
+            self.shadow.as_ref().map(text),
+        ]
     }
 
     /// Finds a user.
     pub fn user(&self, name: &str) -> Option<User> {
         let f: Vec<&str> = find(&self.passwd, name)?.split(':').collect();
-        Some(User { uid: f.get(2)?.parse().ok()?, gid: f.get(3)?.parse().ok()?, home: (*f.get(5)?).to_owned() })
+        Some(User {
+            uid: f.get(2)?.parse().ok()?,
+            gid: f.get(3)?.parse().ok()?,
+            home: (*f.get(5)?).to_owned(),
+        })
     }
 
     /// Finds a group's number.
@@ -92,7 +104,9 @@ impl Db {
 
     /// Resolves `user`, `user:group` and numbers, as chown(1) does.
     pub fn owner(&self, text: &str) -> Option<(u32, u32)> {
-        let (user, group) = text.split_once(':').map_or((text, None), |(u, g)| (u, Some(g)));
+        let (user, group) = text
+            .split_once(':')
+            .map_or((text, None), |(u, g)| (u, Some(g)));
         let (uid, login_gid) = match (self.user(user), user.parse::<u32>()) {
             (Some(u), _) => (u.uid, u.gid),
             (None, Ok(n)) => (n, 0),
@@ -139,11 +153,21 @@ impl Db {
             },
             None => self.group("users").unwrap_or(100),
         };
-        let home = want.home.clone().unwrap_or_else(|| format!("/home/{}", want.name));
+        let home = want
+            .home
+            .clone()
+            .unwrap_or_else(|| format!("/home/{}", want.name));
         let gecos = want.gecos.as_deref().unwrap_or_default();
-        let default_shell = if want.system { "/usr/sbin/nologin" } else { "/bin/bash" };
+        let default_shell = if want.system {
+            "/usr/sbin/nologin"
+        } else {
+            "/bin/bash"
+        };
         let shell = want.shell.as_deref().unwrap_or(default_shell);
-        self.passwd.push(format!("{}:x:{uid}:{gid}:{gecos}:{home}:{shell}", want.name));
+        self.passwd.push(format!(
+            "{}:x:{uid}:{gid}:{gecos}:{home}:{shell}",
+            want.name
+        ));
         let hash = want.password.as_deref().unwrap_or("*");
         let line = format!("{}:{hash}:{today}:0:99999:7:::", want.name);
         let shadow = self.shadow.get_or_insert_default();
@@ -202,10 +226,18 @@ impl Db {
         let free = if system {
             (100..1000).rev().find(|n| !used.contains(n))
         } else {
-            let next = used.iter().copied().filter(|n| (1000..60000).contains(n)).max().map_or(1000, |n| n + 1);
+            let next = used
+                .iter()
+                .copied()
+                .filter(|n| (1000..60000).contains(n))
+                .max()
+                .map_or(1000, |n| n + 1);
             (next..60000).chain(1000..next).find(|n| !used.contains(n))
         };
-        free.ok_or_else(|| Error::environment("no user or group number is free").hint("remove users that are not needed"))
+        free.ok_or_else(|| {
+            Error::environment("no user or group number is free")
+                .hint("remove users that are not needed")
+        })
     }
 }
 
@@ -214,12 +246,17 @@ fn name_of(line: &str) -> &str {
 }
 
 fn find<'a>(lines: &'a [String], name: &str) -> Option<&'a str> {
-    lines.iter().find(|l| name_of(l) == name).map(String::as_str)
+    lines
+        .iter()
+        .find(|l| name_of(l) == name)
+        .map(String::as_str)
 }
 
 /// Adds to the member list, the last field of group(5) and gshadow(5).
 fn add_member(lines: &mut [String], group: &str, user: &str) -> bool {
-    let Some(line) = lines.iter_mut().find(|l| name_of(l) == group) else { return false };
+    let Some(line) = lines.iter_mut().find(|l| name_of(l) == group) else {
+        return false;
+    };
     let members = line.rsplit(':').next().unwrap_or_default();
     if members.split(',').any(|m| m == user) {
         return false;
@@ -239,8 +276,12 @@ mod tests {
         let lines = |t: &str| t.lines().map(str::to_owned).collect::<Vec<_>>();
         Db {
             group: lines("root:x:0:\nsudo:x:27:core\ndocker:x:999:\ncore:x:1000:\nusers:x:100:"),
-            gshadow: Some(lines("root:*::\nsudo:*::core\ndocker:!::\ncore:!::\nusers:*::")),
-            passwd: lines("root:x:0:0:root:/root:/bin/bash\ncore:x:1000:1000::/home/core:/bin/bash"),
+            gshadow: Some(lines(
+                "root:*::\nsudo:*::core\ndocker:!::\ncore:!::\nusers:*::",
+            )),
+            passwd: lines(
+                "root:x:0:0:root:/root:/bin/bash\ncore:x:1000:1000::/home/core:/bin/bash",
+            ),
             shadow: Some(lines("root:*:1:0:99999:7:::\ncore:!:1:0:99999:7:::")),
         }
     }
@@ -256,11 +297,20 @@ mod tests {
             ..Account::default()
         };
         let changes = d.ensure(&want, 20000).unwrap();
-        assert_eq!(changes[..2], ["group elroy added, gid 1001", "user elroy added, uid 1001, gid 1001"]);
+        assert_eq!(
+            changes[..2],
+            [
+                "group elroy added, gid 1001",
+                "user elroy added, uid 1001, gid 1001"
+            ]
+        );
         let [group, gshadow, passwd, shadow] = d.render().map(Option::unwrap);
         assert!(passwd.ends_with("elroy:x:1001:1001::/home/elroy:/bin/bash\n"));
         assert!(shadow.ends_with("elroy:$6$x$y:20000:0:99999:7:::\n"));
-        assert!(group.contains("sudo:x:27:core,elroy\ndocker:x:999:elroy\n") && group.ends_with("new:x:1002:elroy\n"));
+        assert!(
+            group.contains("sudo:x:27:core,elroy\ndocker:x:999:elroy\n")
+                && group.ends_with("new:x:1002:elroy\n")
+        );
         assert!(gshadow.contains("sudo:*::core,elroy\n") && gshadow.ends_with("new:!::elroy\n"));
         let before = d.clone();
         assert!(d.ensure(&want, 20001).unwrap().is_empty());
@@ -270,19 +320,40 @@ mod tests {
     #[test]
     fn existing_user_keeps_all_but_password_and_groups() {
         let mut d = db();
-        let want = Account { name: "core".into(), password: Some("$y$z".into()), shell: Some("/bin/sh".into()), ..Account::default() };
+        let want = Account {
+            name: "core".into(),
+            password: Some("$y$z".into()),
+            shell: Some("/bin/sh".into()),
+            ..Account::default()
+        };
         assert_eq!(d.ensure(&want, 5).unwrap(), ["password of core set"]);
-        assert!(d.render()[2].as_ref().unwrap().contains("core:x:1000:1000::/home/core:/bin/bash"));
+        assert!(
+            d.render()[2]
+                .as_ref()
+                .unwrap()
+                .contains("core:x:1000:1000::/home/core:/bin/bash")
+        );
         assert!(d.render()[3].as_ref().unwrap().contains("core:$y$z:5:0:"));
     }
 
     #[test]
     fn system_users_and_owners() {
         let mut d = db();
-        let want = Account { name: "svc".into(), system: true, ..Account::default() };
+        let want = Account {
+            name: "svc".into(),
+            system: true,
+            ..Account::default()
+        };
         d.ensure(&want, 5).unwrap();
         // 999 is docker's.
-        assert_eq!(d.user("svc"), Some(User { uid: 998, gid: 100, home: "/home/svc".into() }));
+        assert_eq!(
+            d.user("svc"),
+            Some(User {
+                uid: 998,
+                gid: 100,
+                home: "/home/svc".into()
+            })
+        );
         assert_eq!(d.owner("core"), Some((1000, 1000)));
         assert_eq!(d.owner("core:docker"), Some((1000, 999)));
         assert_eq!(d.owner("root:5"), Some((0, 5)));

@@ -1,9 +1,9 @@
 //! What an action would change. `plan` prints it and `apply` obeys it, so the
 //! two cannot disagree.
 
+use super::Action;
 use super::accounts::{Db, User};
 use super::diff::unified;
-use super::Action;
 use crate::error::{Error, Result};
 use crate::root::{Found, Owner, SystemView};
 use serde::Serialize;
@@ -32,8 +32,19 @@ impl Change {
 /// Compares an action with the machine.
 pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
     match action {
-        Action::Hostname(name) => file(view, "/etc/hostname", format!("{name}\n").as_bytes(), 0o644, Some((0, 0))),
-        Action::File { path, content, mode, owner } => {
+        Action::Hostname(name) => file(
+            view,
+            "/etc/hostname",
+            format!("{name}\n").as_bytes(),
+            0o644,
+            Some((0, 0)),
+        ),
+        Action::File {
+            path,
+            content,
+            mode,
+            owner,
+        } => {
             let owner = match owner {
                 None => Some((0, 0)),
                 Some(text) => Db::read(view)?.owner(text),
@@ -77,7 +88,13 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
                         return Ok(Change::Create(listed(keys)));
                     }
                 }
-                file(view, &keys_path(&u), listed_plain(keys).as_bytes(), 0o600, owner)
+                file(
+                    view,
+                    &keys_path(&u),
+                    listed_plain(keys).as_bytes(),
+                    0o600,
+                    owner,
+                )
             }
         },
         Action::Reload | Action::NetworkReload | Action::Job { .. } => Ok(Change::Run),
@@ -86,7 +103,10 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
 
 /// The file `oem` owns in a user's home.
 pub fn keys_path(user: &User) -> String {
-    format!("{}/.ssh/authorized_keys.d/oem", user.home.trim_end_matches('/'))
+    format!(
+        "{}/.ssh/authorized_keys.d/oem",
+        user.home.trim_end_matches('/')
+    )
 }
 
 /// Content of that file.
@@ -97,7 +117,9 @@ pub fn listed_plain(keys: &[String]) -> String {
 /// Whether a directory is there with mode 0700 and the right owner.
 pub fn is_private_dir(view: &dyn SystemView, path: &str, owner: Option<Owner>) -> Result<bool> {
     Ok(match view.look(path)? {
-        Found::Dir { mode, uid, gid } => mode == 0o700 && (!view.owners() || owner.is_none_or(|o| o == (uid, gid))),
+        Found::Dir { mode, uid, gid } => {
+            mode == 0o700 && (!view.owners() || owner.is_none_or(|o| o == (uid, gid)))
+        }
         _ => false,
     })
 }
@@ -106,13 +128,29 @@ fn listed(keys: &[String]) -> String {
     keys.iter().map(|k| format!("+{k}\n")).collect()
 }
 
-fn file(view: &dyn SystemView, path: &str, content: &[u8], mode: u32, owner: Option<Owner>) -> Result<Change> {
+fn file(
+    view: &dyn SystemView,
+    path: &str,
+    content: &[u8],
+    mode: u32,
+    owner: Option<Owner>,
+) -> Result<Change> {
     let (old, facts) = match view.look(path)? {
         Found::Missing => return Ok(Change::Create(shown("", content, mode))),
         Found::Dir { .. } => return Err(in_the_way(path)),
-        Found::Link(target) => return Ok(Change::Update(format!("- -> {target}\n{}", shown("", content, mode)))),
+        Found::Link(target) => {
+            return Ok(Change::Update(format!(
+                "- -> {target}\n{}",
+                shown("", content, mode)
+            )));
+        }
         Found::Special => return Ok(Change::Update(shown("", content, mode))),
-        Found::File { content: old, mode: old_mode, uid, gid } => {
+        Found::File {
+            content: old,
+            mode: old_mode,
+            uid,
+            gid,
+        } => {
             let mut facts = String::new();
             if old_mode != mode {
                 facts += &format!("- mode {old_mode:04o}\n+ mode {mode:04o}\n");
@@ -152,5 +190,6 @@ fn shown(old: &str, new: &[u8], mode: u32) -> String {
 }
 
 fn in_the_way(path: &str) -> Error {
-    Error::environment(format!("{path} is a directory")).hint("choose another path, or move the directory away")
+    Error::environment(format!("{path} is a directory"))
+        .hint("choose another path, or move the directory away")
 }

@@ -13,7 +13,12 @@ pub fn unified(old: &str, new: &str) -> String {
     let (a, b): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     // Equal ends are cheap to find; only the middle needs a table.
     let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
-    let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
+    let tail = a[head..]
+        .iter()
+        .rev()
+        .zip(b[head..].iter().rev())
+        .take_while(|(x, y)| x == y)
+        .count();
     let (mid_a, mid_b) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
     if mid_a.len() + mid_b.len() > MAX_LINES {
         return format!("@@ {} lines become {} @@\n", mid_a.len(), mid_b.len());
@@ -36,7 +41,10 @@ pub fn unified(old: &str, new: &str) -> String {
     for (sign, text) in edits(mid_a, mid_b) {
         line(sign, text);
     }
-    a[a.len() - tail..].iter().take(until).for_each(|l| line(' ', l));
+    a[a.len() - tail..]
+        .iter()
+        .take(until)
+        .for_each(|l| line(' ', l));
     if mid_a.is_empty() && mid_b.is_empty() {
         out.push_str("\\ only the line break at the end differs\n");
     }
@@ -61,7 +69,9 @@ fn edits<'t>(a: &[&'t str], b: &[&'t str]) -> Vec<(char, &'t str)> {
         if i < a.len() && j < b.len() && a[i] == b[j] {
             out.push((' ', a[i]));
             (i, j) = (i + 1, j + 1);
-        } else if j == b.len() || (i < a.len() && common[(i + 1) * width + j] >= common[i * width + j + 1]) {
+        } else if j == b.len()
+            || (i < a.len() && common[(i + 1) * width + j] >= common[i * width + j + 1])
+        {
             out.push(('-', a[i]));
             i += 1;
         } else {
@@ -80,7 +90,10 @@ mod tests {
     #[test]
     fn shows_change_with_context() {
         let old = "1\n2\n3\n4\n5\n6\n7\n8\n";
-        assert_eq!(unified(old, &old.replace("5\n", "five\n")), "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+five\n 6\n 7\n 8\n");
+        assert_eq!(
+            unified(old, &old.replace("5\n", "five\n")),
+            "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+five\n 6\n 7\n 8\n"
+        );
         assert_eq!(unified("", "a\nb\n"), "@@ -1,0 +1,2 @@\n+a\n+b\n");
         assert_eq!(unified("a\n", "a\n"), "");
     }

@@ -6,11 +6,20 @@ use crate::error::Result;
 use crate::root::Found;
 
 /// Where units are looked for, strongest first.
-const DIRS: [&str; 4] = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
+const DIRS: [&str; 4] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+];
 
 /// Plans the links of `unit` and of what its `Also=` names.
 pub(super) fn add(b: &mut Builder<'_>, origin: Origin, unit: &str, runtime: bool) -> Result<()> {
-    let base = if runtime { "/run/systemd/system" } else { "/etc/systemd/system" };
+    let base = if runtime {
+        "/run/systemd/system"
+    } else {
+        "/etc/systemd/system"
+    };
     let mut todo = vec![unit.to_owned()];
     let mut done: Vec<String> = Vec::new();
     while let Some(name) = todo.pop() {
@@ -20,16 +29,33 @@ pub(super) fn add(b: &mut Builder<'_>, origin: Origin, unit: &str, runtime: bool
         done.push(name.clone());
         let resource = format!("enable {name}");
         let Some((path, text)) = find(b, &name)? else {
-            b.skip(resource, origin, "there is no such unit", Some("give it `content`, or correct its name".to_owned()));
+            b.skip(
+                resource,
+                origin,
+                "there is no such unit",
+                Some("give it `content`, or correct its name".to_owned()),
+            );
             continue;
         };
         let install = Install::parse(&text);
         let links = install.links(&name, &path, base);
         if links.is_empty() && install.also.is_empty() {
-            b.skip(resource, origin, "the unit has no [Install] section to enable", Some("add `[Install]` with `WantedBy=multi-user.target`, or use `command: start`".to_owned()));
+            b.skip(
+                resource,
+                origin,
+                "the unit has no [Install] section to enable",
+                Some(
+                    "add `[Install]` with `WantedBy=multi-user.target`, or use `command: start`"
+                        .to_owned(),
+                ),
+            );
         }
         for (path, target) in links {
-            b.push(format!("enable {name}: link {path}"), origin, Action::Link { path, target });
+            b.push(
+                format!("enable {name}: link {path}"),
+                origin,
+                Action::Link { path, target },
+            );
         }
         todo.extend(install.also);
     }
@@ -72,7 +98,12 @@ impl Install {
             if line.starts_with('[') {
                 inside = line == "[Install]";
             }
-            let Some((key, value)) = line.split_once('=').filter(|_| inside && !line.starts_with(['#', ';'])) else { continue };
+            let Some((key, value)) = line
+                .split_once('=')
+                .filter(|_| inside && !line.starts_with(['#', ';']))
+            else {
+                continue;
+            };
             let list = match key.trim() {
                 "WantedBy" => &mut out.wanted_by,
                 "RequiredBy" => &mut out.required_by,
@@ -89,28 +120,61 @@ impl Install {
             if value.trim().is_empty() {
                 list.clear();
             }
-            let names = value.split_whitespace().filter(|n| !n.contains('/') && n.contains('.'));
+            let names = value
+                .split_whitespace()
+                .filter(|n| !n.contains('/') && n.contains('.'));
             list.extend(names.map(str::to_owned));
         }
         out
     }
 
     fn links(&self, name: &str, path: &str, base: &str) -> Vec<(String, String)> {
-        let instance = name.split_once('@').and_then(|(_, r)| r.rsplit_once('.')).map(|(i, _)| i.to_owned());
+        let instance = name
+            .split_once('@')
+            .and_then(|(_, r)| r.rsplit_once('.'))
+            .map(|(i, _)| i.to_owned());
         let linked = match (&instance, &self.default_instance) {
-            (Some(i), Some(default)) if i.is_empty() => name.replacen("@.", &format!("@{default}."), 1),
+            (Some(i), Some(default)) if i.is_empty() => {
+                name.replacen("@.", &format!("@{default}."), 1)
+            }
             _ => name.to_owned(),
         };
-        let prefix = linked.split('@').next().and_then(|p| p.split('.').next()).unwrap_or_default();
+        let prefix = linked
+            .split('@')
+            .next()
+            .and_then(|p| p.split('.').next())
+            .unwrap_or_default();
         let expand = |s: &str| {
-            let i = instance.as_deref().filter(|i| !i.is_empty()).or(self.default_instance.as_deref()).unwrap_or_default();
-            s.replace("%i", i).replace("%I", i).replace("%n", &linked).replace("%p", prefix)
+            let i = instance
+                .as_deref()
+                .filter(|i| !i.is_empty())
+                .or(self.default_instance.as_deref())
+                .unwrap_or_default();
+            s.replace("%i", i)
+                .replace("%I", i)
+                .replace("%n", &linked)
+                .replace("%p", prefix)
         };
         let mut links = Vec::new();
-        for (list, suffix) in [(&self.wanted_by, "wants"), (&self.required_by, "requires"), (&self.upheld_by, "upholds")] {
-            links.extend(list.iter().map(|t| (format!("{base}/{}.{suffix}/{linked}", expand(t)), path.to_owned())));
+        for (list, suffix) in [
+            (&self.wanted_by, "wants"),
+            (&self.required_by, "requires"),
+            (&self.upheld_by, "upholds"),
+        ] {
+            links.extend(list.iter().map(|t| {
+                (
+                    format!("{base}/{}.{suffix}/{linked}", expand(t)),
+                    path.to_owned(),
+                )
+            }));
         }
-        links.extend(self.alias.iter().map(|a| expand(a)).filter(|a| a != name).map(|a| (format!("{base}/{a}"), path.to_owned())));
+        links.extend(
+            self.alias
+                .iter()
+                .map(|a| expand(a))
+                .filter(|a| a != name)
+                .map(|a| (format!("{base}/{a}"), path.to_owned())),
+        );
         links
     }
 }
@@ -122,12 +186,38 @@ mod tests {
     #[test]
     fn install_section_gives_links() {
         let text = "[Unit]\nWantedBy=no.target\n[Install]\nWantedBy=multi-user.target \\\n a.target\nAlias=b.service\nRequiredBy=c.target\n";
-        let links = Install::parse(text).links("x.service", "/etc/systemd/system/x.service", "/etc/systemd/system");
-        let paths: Vec<&str> = links.iter().map(|(p, _)| p.trim_start_matches("/etc/systemd/system/")).collect();
-        assert_eq!(paths, ["multi-user.target.wants/x.service", "a.target.wants/x.service", "c.target.requires/x.service", "b.service"]);
+        let links = Install::parse(text).links(
+            "x.service",
+            "/etc/systemd/system/x.service",
+            "/etc/systemd/system",
+        );
+        let paths: Vec<&str> = links
+            .iter()
+            .map(|(p, _)| p.trim_start_matches("/etc/systemd/system/"))
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "multi-user.target.wants/x.service",
+                "a.target.wants/x.service",
+                "c.target.requires/x.service",
+                "b.service"
+            ]
+        );
         let template = "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n";
-        let links = Install::parse(template).links("g@.service", "/usr/lib/systemd/system/g@.service", "/run/systemd/system");
-        assert_eq!(links[0].0, "/run/systemd/system/getty.target.wants/g@tty1.service");
-        assert!(Install::parse("[Install]\nWantedBy=../../x.target a/b.target\n").wanted_by.is_empty());
+        let links = Install::parse(template).links(
+            "g@.service",
+            "/usr/lib/systemd/system/g@.service",
+            "/run/systemd/system",
+        );
+        assert_eq!(
+            links[0].0,
+            "/run/systemd/system/getty.target.wants/g@tty1.service"
+        );
+        assert!(
+            Install::parse("[Install]\nWantedBy=../../x.target a/b.target\n")
+                .wanted_by
+                .is_empty()
+        );
     }
 }

@@ -27,7 +27,12 @@ pub(super) fn add(b: &mut Builder<'_>, metadata: &Metadata) -> Result<()> {
         }
     }
     let content = lines.join("\n") + "\n";
-    let file = Action::File { path: PATH.to_owned(), content: content.into_bytes(), mode: 0o644, owner: None };
+    let file = Action::File {
+        path: PATH.to_owned(),
+        content: content.into_bytes(),
+        mode: 0o644,
+        owner: None,
+    };
     b.push(format!("file {PATH}"), Layer::Metadata, file);
     Ok(())
 }

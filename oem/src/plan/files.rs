@@ -14,7 +14,9 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) {
 
 fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) {
     let resource = format!("file {}", f.path.value);
-    let Some(path) = b.expand(&resource, origin, &f.path.value) else { return };
+    let Some(path) = b.expand(&resource, origin, &f.path.value) else {
+        return;
+    };
     let resource = format!("file {path}");
     if let Some((why, hint)) = path_fault(&path) {
         return b.skip(resource, origin, why, Some(hint.to_owned()));
@@ -28,7 +30,9 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) {
             },
             Err(_) => Ok(f.content.clone()),
         },
-        Encoding::Base64 => decode_base64(&f.content).ok_or_else(|| "content is not base64".to_owned()),
+        Encoding::Base64 => {
+            decode_base64(&f.content).ok_or_else(|| "content is not base64".to_owned())
+        }
         Encoding::Gzip => gunzip(&f.content).map_err(|e| e.chain()),
         Encoding::GzipBase64 => match decode_base64(&f.content) {
             Some(packed) => gunzip(&packed).map_err(|e| e.chain()),
@@ -43,7 +47,21 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) {
         None => None,
     };
     match content {
-        Ok(content) => b.push(resource, origin, Action::File { path, content, mode: f.mode, owner }),
-        Err(why) => b.skip(resource, origin, why, Some("compare `encoding` with what `content` holds".to_owned())),
+        Ok(content) => b.push(
+            resource,
+            origin,
+            Action::File {
+                path,
+                content,
+                mode: f.mode,
+                owner,
+            },
+        ),
+        Err(why) => b.skip(
+            resource,
+            origin,
+            why,
+            Some("compare `encoding` with what `content` holds".to_owned()),
+        ),
     }
 }

@@ -9,15 +9,32 @@ use crate::metadata::Metadata;
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadata) {
     let mut wishes: Vec<(Origin, String)> = inputs
         .iter()
-        .filter_map(|i| i.config.hostname.as_ref().map(|h| (Origin::at(i.layer, h.spot), h.value.clone())))
+        .filter_map(|i| {
+            i.config
+                .hostname
+                .as_ref()
+                .map(|h| (Origin::at(i.layer, h.spot), h.value.clone()))
+        })
         .collect();
-    if let Some(name) = metadata.hostname.as_deref().map(str::trim).filter(|n| !n.is_empty()) {
-        let at = wishes.iter().position(|(o, _)| matches!(o.layer, Layer::UserData | Layer::CommandLine));
-        wishes.insert(at.unwrap_or(wishes.len()), (Layer::Metadata.into(), fit(name)));
+    if let Some(name) = metadata
+        .hostname
+        .as_deref()
+        .map(str::trim)
+        .filter(|n| !n.is_empty())
+    {
+        let at = wishes
+            .iter()
+            .position(|(o, _)| matches!(o.layer, Layer::UserData | Layer::CommandLine));
+        wishes.insert(
+            at.unwrap_or(wishes.len()),
+            (Layer::Metadata.into(), fit(name)),
+        );
     }
     // From the strongest wish down to the first that can be met.
     for (origin, name) in wishes.into_iter().rev() {
-        let Some(name) = b.expand("hostname", origin, &name) else { continue };
+        let Some(name) = b.expand("hostname", origin, &name) else {
+            continue;
+        };
         match host_name_fault(&name) {
             None => return b.push("hostname", origin, Action::Hostname(name)),
             Some(why) => b.skip("hostname", origin, format!("{name:?}: {why}"), None),
@@ -27,12 +44,20 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadata) {
 
 /// Providers send names longer than the kernel takes; their first label fits.
 fn fit(name: &str) -> String {
-    if name.len() <= 64 { name.to_owned() } else { name.split('.').next().unwrap_or(name).to_owned() }
+    if name.len() <= 64 {
+        name.to_owned()
+    } else {
+        name.split('.').next().unwrap_or(name).to_owned()
+    }
 }
 
 /// `manage_etc_hosts: localhost`.
 pub(super) fn add_hosts(b: &mut Builder<'_>, inputs: &[Input]) -> Result<()> {
-    let Some((layer, spot)) = inputs.iter().rev().find_map(|i| i.config.manage_etc_hosts.map(|s| (i.layer, s))) else {
+    let Some((layer, spot)) = inputs
+        .iter()
+        .rev()
+        .find_map(|i| i.config.manage_etc_hosts.map(|s| (i.layer, s)))
+    else {
         return Ok(());
     };
     let planned = b.steps.iter().find_map(|s| match &s.work {
@@ -41,17 +66,37 @@ pub(super) fn add_hosts(b: &mut Builder<'_>, inputs: &[Input]) -> Result<()> {
     });
     let name = match planned {
         Some(name) => Some(name),
-        None => b.view.read("/etc/hostname")?.map(|c| String::from_utf8_lossy(&c).trim().to_owned()).filter(|n| !n.is_empty()),
+        None => b
+            .view
+            .read("/etc/hostname")?
+            .map(|c| String::from_utf8_lossy(&c).trim().to_owned())
+            .filter(|n| !n.is_empty()),
     };
     let origin = Origin::at(layer, spot);
     let Some(name) = name else {
-        b.skip("file /etc/hosts", origin, "this machine has no host name yet", Some("add `hostname:`".to_owned()));
+        b.skip(
+            "file /etc/hosts",
+            origin,
+            "this machine has no host name yet",
+            Some("add `hostname:`".to_owned()),
+        );
         return Ok(());
     };
     let short = name.split('.').next().unwrap_or(&name);
-    let names = if short == name { name.clone() } else { format!("{name} {short}") };
-    let content = format!("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.0.1 {names}\n");
-    let file = Action::File { path: "/etc/hosts".to_owned(), content: content.into_bytes(), mode: 0o644, owner: None };
+    let names = if short == name {
+        name.clone()
+    } else {
+        format!("{name} {short}")
+    };
+    let content = format!(
+        "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.0.1 {names}\n"
+    );
+    let file = Action::File {
+        path: "/etc/hosts".to_owned(),
+        content: content.into_bytes(),
+        mode: 0o644,
+        owner: None,
+    };
     b.push("file /etc/hosts", origin, file);
     Ok(())
 }

@@ -18,14 +18,24 @@ pub(super) fn add_core(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadat
             continue;
         }
         if key.contains('\n') || !looks_like_key(key) {
-            b.skip("ssh key", Layer::Metadata, "the provider sent something that is not a public key", None);
+            b.skip(
+                "ssh key",
+                Layer::Metadata,
+                "the provider sent something that is not a public key",
+                None,
+            );
             continue;
         }
         keys.push(key.to_owned());
         origin = Some(Layer::Metadata.into());
     }
     for input in inputs {
-        let of_users = input.config.users.iter().filter(|u| u.value.name == CORE).flat_map(|u| &u.value.ssh_authorized_keys);
+        let of_users = input
+            .config
+            .users
+            .iter()
+            .filter(|u| u.value.name == CORE)
+            .flat_map(|u| &u.value.ssh_authorized_keys);
         for key in input.config.ssh_authorized_keys.iter().chain(of_users) {
             if let Some(key) = key_of(b, input.layer, key) {
                 keys.push(key);
@@ -39,8 +49,20 @@ pub(super) fn add_core(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadat
 }
 
 fn input_line(input: &Input) -> crate::cloudconfig::Spot {
-    let users = input.config.users.iter().filter(|u| u.value.name == CORE).flat_map(|u| &u.value.ssh_authorized_keys);
-    input.config.ssh_authorized_keys.iter().chain(users).next().map(|k| k.spot).unwrap_or_default()
+    let users = input
+        .config
+        .users
+        .iter()
+        .filter(|u| u.value.name == CORE)
+        .flat_map(|u| &u.value.ssh_authorized_keys);
+    input
+        .config
+        .ssh_authorized_keys
+        .iter()
+        .chain(users)
+        .next()
+        .map(|k| k.spot)
+        .unwrap_or_default()
 }
 
 /// A key with its placeholders replaced.
@@ -56,5 +78,12 @@ pub(super) fn push(b: &mut Builder<'_>, user: &str, keys: Vec<String>, origin: O
             once.push(k);
         }
     }
-    b.push(format!("ssh keys of {user}"), origin, Action::Keys { user: user.to_owned(), keys: once });
+    b.push(
+        format!("ssh keys of {user}"),
+        origin,
+        Action::Keys {
+            user: user.to_owned(),
+            keys: once,
+        },
+    );
 }

@@ -59,7 +59,10 @@ pub struct Origin {
 impl Origin {
     /// An origin with its line.
     pub fn at(layer: Layer, spot: Spot) -> Self {
-        Origin { layer, line: Some(spot.line) }
+        Origin {
+            layer,
+            line: Some(spot.line),
+        }
     }
 }
 
@@ -155,7 +158,9 @@ impl Action {
     /// The path this action owns, when it owns one.
     pub fn path(&self) -> Option<&str> {
         match self {
-            Action::File { path, .. } | Action::Link { path, .. } | Action::Remove { path } => Some(path),
+            Action::File { path, .. } | Action::Link { path, .. } | Action::Remove { path } => {
+                Some(path)
+            }
             _ => None,
         }
     }
@@ -199,7 +204,11 @@ pub struct Plan {
 /// user). Fails only when the machine cannot be looked at.
 pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Result<Plan> {
     let values = Values::new(metadata, view)?;
-    let mut b = Builder { values, view, steps: Vec::new() };
+    let mut b = Builder {
+        values,
+        view,
+        steps: Vec::new(),
+    };
     hostname::add(&mut b, inputs, metadata);
     keys::add_core(&mut b, inputs, metadata);
     users::add(&mut b, inputs);
@@ -208,7 +217,9 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
     environment::add(&mut b, metadata)?;
     let scripts = script::add(&mut b, inputs);
     units::add(&mut b, inputs, scripts)?;
-    Ok(Plan { steps: last_wins(b.steps) })
+    Ok(Plan {
+        steps: last_wins(b.steps),
+    })
 }
 
 struct Builder<'a> {
@@ -219,11 +230,30 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn push(&mut self, resource: impl Into<String>, origin: impl Into<Origin>, action: Action) {
-        self.steps.push(Step { resource: resource.into(), origin: origin.into(), work: Work::Do(action), note: None });
+        self.steps.push(Step {
+            resource: resource.into(),
+            origin: origin.into(),
+            work: Work::Do(action),
+            note: None,
+        });
     }
-    fn skip(&mut self, resource: impl Into<String>, origin: impl Into<Origin>, why: impl Into<String>, hint: Option<String>) {
-        let work = Work::Skip { why: why.into(), hint };
-        self.steps.push(Step { resource: resource.into(), origin: origin.into(), work, note: None });
+    fn skip(
+        &mut self,
+        resource: impl Into<String>,
+        origin: impl Into<Origin>,
+        why: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let work = Work::Skip {
+            why: why.into(),
+            hint,
+        };
+        self.steps.push(Step {
+            resource: resource.into(),
+            origin: origin.into(),
+            work,
+            note: None,
+        });
     }
     /// Replaces placeholders; an unknown value becomes a skipped step.
     fn expand(&mut self, resource: &str, origin: Origin, text: &str) -> Option<String> {
@@ -239,10 +269,22 @@ impl Builder<'_> {
     fn look(&self, path: &str) -> Result<Found> {
         for step in self.steps.iter().rev() {
             match &step.work {
-                Work::Do(Action::File { path: p, content, mode, .. }) if p == path => {
-                    return Ok(Found::File { content: content.clone(), mode: *mode, uid: 0, gid: 0 });
+                Work::Do(Action::File {
+                    path: p,
+                    content,
+                    mode,
+                    ..
+                }) if p == path => {
+                    return Ok(Found::File {
+                        content: content.clone(),
+                        mode: *mode,
+                        uid: 0,
+                        gid: 0,
+                    });
                 }
-                Work::Do(Action::Link { path: p, target }) if p == path => return Ok(Found::Link(target.clone())),
+                Work::Do(Action::Link { path: p, target }) if p == path => {
+                    return Ok(Found::Link(target.clone()));
+                }
                 Work::Do(Action::Remove { path: p }) if p == path => return Ok(Found::Missing),
                 _ => {}
             }
@@ -254,7 +296,13 @@ impl Builder<'_> {
 /// Two steps on one path would undo each other at every run: only the last
 /// stays, and says so.
 fn last_wins(steps: Vec<Step>) -> Vec<Step> {
-    let path_of = |s: &Step| if let Work::Do(a) = &s.work { a.path().map(str::to_owned) } else { None };
+    let path_of = |s: &Step| {
+        if let Work::Do(a) = &s.work {
+            a.path().map(str::to_owned)
+        } else {
+            None
+        }
+    };
     let mut last: HashMap<String, usize> = HashMap::new();
     for (i, s) in steps.iter().enumerate() {
         if let Some(p) = path_of(s) {

@@ -18,7 +18,10 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) -> Vec<Script> {
     for input in inputs {
         for (i, script) in input.scripts.iter().enumerate() {
             let name = format!("{}-{}", layer_name(input.layer), i + 1);
-            let origin = Origin { layer: input.layer, line: Some(1) };
+            let origin = Origin {
+                layer: input.layer,
+                line: Some(1),
+            };
             let resource = format!("script {name}");
             let content = match std::str::from_utf8(script) {
                 Ok(text) => match b.expand(&resource, origin, text) {
@@ -32,11 +35,29 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) -> Vec<Script> {
             let text = format!(
                 "[Unit]\nDescription=Script of {name}\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={path}\n"
             );
-            b.push(resource, origin, Action::File { path, content: content.clone(), mode: 0o700, owner: None });
+            b.push(
+                resource,
+                origin,
+                Action::File {
+                    path,
+                    content: content.clone(),
+                    mode: 0o700,
+                    owner: None,
+                },
+            );
             let unit_path = format!("/run/systemd/system/{unit}");
-            let file = Action::File { path: unit_path, content: text.into_bytes(), mode: 0o644, owner: None };
+            let file = Action::File {
+                path: unit_path,
+                content: text.into_bytes(),
+                mode: 0o644,
+                owner: None,
+            };
             b.push(format!("unit {unit}"), origin, file);
-            out.push(Script { unit, origin, content });
+            out.push(Script {
+                unit,
+                origin,
+                content,
+            });
         }
     }
     out

@@ -24,14 +24,21 @@ pub struct Unset(&'static str);
 
 impl fmt::Display for Unset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${} has no value: the provider tells no such address", self.0)
+        write!(
+            f,
+            "${} has no value: the provider tells no such address",
+            self.0
+        )
     }
 }
 
 impl Unset {
     /// What to do.
     pub fn hint(&self) -> String {
-        format!("write the address out, or write \\${} to keep the text as it is", self.0)
+        format!(
+            "write the address out, or write \\${} to keep the text as it is",
+            self.0
+        )
     }
 }
 
@@ -39,7 +46,12 @@ impl Unset {
 pub fn of_metadata(m: &Metadata) -> [Option<String>; 4] {
     let v4 = |a: Option<std::net::Ipv4Addr>| a.map(|a| a.to_string());
     let v6 = |a: Option<std::net::Ipv6Addr>| a.map(|a| a.to_string());
-    [v4(m.public_ipv4), v4(m.private_ipv4), v6(m.public_ipv6), v6(m.private_ipv6)]
+    [
+        v4(m.public_ipv4),
+        v4(m.private_ipv4),
+        v6(m.public_ipv6),
+        v6(m.private_ipv6),
+    ]
 }
 
 impl Values {
@@ -50,8 +62,13 @@ impl Values {
         let file = String::from_utf8_lossy(&file);
         for (slot, (_, variable)) in values.iter_mut().zip(NAMES) {
             if slot.is_none() {
-                let found = file.lines().filter_map(|l| l.strip_prefix(variable)?.strip_prefix('=')).next_back();
-                *slot = found.map(|v| v.trim().trim_matches('"').to_owned()).filter(|v| !v.is_empty());
+                let found = file
+                    .lines()
+                    .filter_map(|l| l.strip_prefix(variable)?.strip_prefix('='))
+                    .next_back();
+                *slot = found
+                    .map(|v| v.trim().trim_matches('"').to_owned())
+                    .filter(|v| !v.is_empty());
             }
         }
         Ok(Values(values))
@@ -92,7 +109,10 @@ fn placeholder(text: &str) -> Option<(usize, usize)> {
     let word = text.strip_prefix('$')?;
     NAMES.iter().enumerate().find_map(|(i, (name, _))| {
         if let Some(braced) = word.strip_prefix('{') {
-            return braced.strip_prefix(name)?.starts_with('}').then_some((i, name.len() + 3));
+            return braced
+                .strip_prefix(name)?
+                .starts_with('}')
+                .then_some((i, name.len() + 3));
         }
         let after = word.strip_prefix(name)?;
         let ends = !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
@@ -106,7 +126,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn values() -> Values {
-        Values([Some("1.2.3.4".into()), Some("10.0.0.1".into()), Some("::1".into()), None])
+        Values([
+            Some("1.2.3.4".into()),
+            Some("10.0.0.1".into()),
+            Some("::1".into()),
+            None,
+        ])
     }
 
     #[test]
@@ -118,13 +143,22 @@ mod tests {
             ("http://$private_ipv4:80/", "http://10.0.0.1:80/"),
             ("[${public_ipv6}]x", "[::1]x"),
             ("${public_ipv4}x", "1.2.3.4x"),
-            ("$public_ipv4x $public_ipv44 $public", "$public_ipv4x $public_ipv44 $public"),
-            ("\\$public_ipv4 \\${private_ipv6}", "$public_ipv4 ${private_ipv6}"),
+            (
+                "$public_ipv4x $public_ipv44 $public",
+                "$public_ipv4x $public_ipv44 $public",
+            ),
+            (
+                "\\$public_ipv4 \\${private_ipv6}",
+                "$public_ipv4 ${private_ipv6}",
+            ),
             ("cost $5 $$public_ipv4 $", "cost $5 $1.2.3.4 $"),
         ] {
             assert_eq!(values().expand(text).as_deref(), Ok(want), "{text}");
         }
-        assert_eq!(values().expand("a $private_ipv6"), Err(Unset("private_ipv6")));
+        assert_eq!(
+            values().expand("a $private_ipv6"),
+            Err(Unset("private_ipv6"))
+        );
     }
 
     proptest! {

@@ -16,7 +16,9 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], scripts: Vec<Script>) -
     for input in inputs {
         for unit in &input.config.units {
             let origin = Origin::at(input.layer, unit.spot);
-            let Some(placed) = one(b, origin, &unit.value)? else { continue };
+            let Some(placed) = one(b, origin, &unit.value)? else {
+                continue;
+            };
             if network_unit(&placed.name) {
                 network = Some(origin);
             } else if let Some(verb) = unit.value.command {
@@ -32,11 +34,23 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], scripts: Vec<Script>) -
         b.push("network reload", origin, Action::NetworkReload);
     }
     for (origin, unit, verb, hash) in jobs {
-        b.push(format!("{} {unit}", verb.as_str()), origin, Action::Job { unit, verb, hash });
+        b.push(
+            format!("{} {unit}", verb.as_str()),
+            origin,
+            Action::Job { unit, verb, hash },
+        );
     }
     for s in scripts {
         let hash = hex(&Sha256::digest(&s.content));
-        b.push(format!("start {}", s.unit), s.origin, Action::Job { unit: s.unit, verb: Verb::Start, hash });
+        b.push(
+            format!("start {}", s.unit),
+            s.origin,
+            Action::Job {
+                unit: s.unit,
+                verb: Verb::Start,
+                hash,
+            },
+        );
     }
     Ok(())
 }
@@ -62,32 +76,74 @@ struct Placed {
 
 /// Plans one unit; `None` when it is skipped whole.
 fn one(b: &mut Builder<'_>, origin: Origin, unit: &Unit) -> Result<Option<Placed>> {
-    let Some(name) = b.expand(&format!("unit {}", unit.name.value), origin, &unit.name.value) else { return Ok(None) };
+    let Some(name) = b.expand(
+        &format!("unit {}", unit.name.value),
+        origin,
+        &unit.name.value,
+    ) else {
+        return Ok(None);
+    };
     let resource = format!("unit {name}");
-    let top = if unit.runtime { "/run/systemd" } else { "/etc/systemd" };
-    let dir = format!("{top}/{}", if network_unit(&name) { "network" } else { "system" });
+    let top = if unit.runtime {
+        "/run/systemd"
+    } else {
+        "/etc/systemd"
+    };
+    let dir = format!(
+        "{top}/{}",
+        if network_unit(&name) {
+            "network"
+        } else {
+            "system"
+        }
+    );
     let path = format!("{dir}/{name}");
     // All texts are expanded before anything is planned: a unit comes whole or not at all.
     let mut files = Vec::new();
     if let Some(content) = unit.content.as_ref().filter(|_| !unit.mask) {
-        let Some(text) = b.expand(&resource, origin, content) else { return Ok(None) };
+        let Some(text) = b.expand(&resource, origin, content) else {
+            return Ok(None);
+        };
         files.push((resource.clone(), origin, path.clone(), text));
     }
     for d in &unit.drop_ins {
         let origin = Origin::at(origin.layer, d.spot);
         let resource = format!("drop-in {name}.d/{}", d.value.name);
-        let Some(text) = b.expand(&resource, origin, &d.value.content) else { return Ok(None) };
-        files.push((resource, origin, format!("{dir}/{name}.d/{}", d.value.name), text));
+        let Some(text) = b.expand(&resource, origin, &d.value.content) else {
+            return Ok(None);
+        };
+        files.push((
+            resource,
+            origin,
+            format!("{dir}/{name}.d/{}", d.value.name),
+            text,
+        ));
     }
     let mut hash = Sha256::new();
     for (resource, origin, path, text) in files {
         hash.update(path.as_bytes());
         hash.update([0]);
         hash.update(text.as_bytes());
-        b.push(resource, origin, Action::File { path, content: text.into_bytes(), mode: 0o644, owner: None });
+        b.push(
+            resource,
+            origin,
+            Action::File {
+                path,
+                content: text.into_bytes(),
+                mode: 0o644,
+                owner: None,
+            },
+        );
     }
     if unit.mask {
-        b.push(format!("mask {name}"), origin, Action::Link { path, target: MASKED.to_owned() });
+        b.push(
+            format!("mask {name}"),
+            origin,
+            Action::Link {
+                path,
+                target: MASKED.to_owned(),
+            },
+        );
     } else {
         if unit.runtime && unit.content.is_none() {
             let masked = match b.look(&path)? {
@@ -103,7 +159,10 @@ fn one(b: &mut Builder<'_>, origin: Origin, unit: &Unit) -> Result<Option<Placed
             enable::add(b, origin, &name, unit.runtime)?;
         }
     }
-    Ok(Some(Placed { name, hash: hex(&hash.finalize()) }))
+    Ok(Some(Placed {
+        name,
+        hash: hex(&hash.finalize()),
+    }))
 }
 
 /// Lower-case hexadecimal.

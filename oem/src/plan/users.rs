@@ -9,12 +9,17 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) {
         for user in &input.config.users {
             let origin = Origin::at(input.layer, user.spot);
             let u = &user.value;
-            let Some(account) = account(b, origin, u) else { continue };
+            let Some(account) = account(b, origin, u) else {
+                continue;
+            };
             b.push(format!("user {}", u.name), origin, Action::Account(account));
             sudo(b, origin, u);
             if u.name != keys::CORE {
-                let lines: Vec<String> =
-                    u.ssh_authorized_keys.iter().filter_map(|k| keys::key_of(b, input.layer, k)).collect();
+                let lines: Vec<String> = u
+                    .ssh_authorized_keys
+                    .iter()
+                    .filter_map(|k| keys::key_of(b, input.layer, k))
+                    .collect();
                 if lines.is_empty() {
                     continue;
                 }
@@ -55,8 +60,21 @@ fn sudo(b: &mut Builder<'_>, origin: Origin, u: &User) {
     if u.sudo.is_empty() {
         return;
     }
-    let lines: String = u.sudo.iter().map(|rule| format!("{} {rule}\n", u.name)).collect();
+    let lines: String = u
+        .sudo
+        .iter()
+        .map(|rule| format!("{} {rule}\n", u.name))
+        .collect();
     // sudo skips names with a dot or a tilde; user names have neither.
     let path = format!("/etc/sudoers.d/90-oem-{}", u.name);
-    b.push(format!("file {path}"), origin, Action::File { path, content: lines.into_bytes(), mode: 0o440, owner: None });
+    b.push(
+        format!("file {path}"),
+        origin,
+        Action::File {
+            path,
+            content: lines.into_bytes(),
+            mode: 0o440,
+            owner: None,
+        },
+    );
 }

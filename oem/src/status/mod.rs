@@ -129,7 +129,9 @@ impl Report {
 
     /// Writes the report where `oem status` looks.
     pub fn write(&self, root: &Root) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).environment(|| "cannot write the status".to_owned())? + "\n";
+        let text = serde_json::to_string_pretty(self)
+            .environment(|| "cannot write the status".to_owned())?
+            + "\n";
         root.write(RUN, text.as_bytes(), 0o600, Some((0, 0)))?;
         // A run that changed nothing writes nothing that lasts.
         if self.count(State::Done) > 0 || root.look(KEPT)? == Found::Missing {
@@ -147,13 +149,20 @@ impl Report {
                     .map_err(|e| e.hint("run `oem apply` to write it anew"));
             }
         }
-        Err(Error::environment("nothing was applied on this machine yet").hint("run `oem apply`, or read `journalctl -u oem -u oem-local`"))
+        Err(
+            Error::environment("nothing was applied on this machine yet")
+                .hint("run `oem apply`, or read `journalctl -u oem -u oem-local`"),
+        )
     }
 
     /// For people.
     pub fn render(&self) -> String {
         let mut out = String::new();
-        let _ = writeln!(out, "provider: {}", self.provider.as_deref().unwrap_or("none"));
+        let _ = writeln!(
+            out,
+            "provider: {}",
+            self.provider.as_deref().unwrap_or("none")
+        );
         if let Some(source) = &self.source {
             let _ = writeln!(out, "source: {source}");
         }
@@ -168,14 +177,26 @@ impl Report {
             self.milliseconds
         );
         for a in &self.asked {
-            let _ = writeln!(out, "asked      {:<14} {}: {}", a.provider, a.source, a.result);
+            let _ = writeln!(
+                out,
+                "asked      {:<14} {}: {}",
+                a.provider, a.source, a.result
+            );
         }
         for w in &self.warnings {
             let _ = writeln!(out, "warning    {w}");
         }
         for f in &self.findings {
-            let key = if f.key.is_empty() { String::new() } else { format!("{}: ", f.key) };
-            let _ = writeln!(out, "{:<10} {:<14} {key}{}", f.severity, f.origin, f.message);
+            let key = if f.key.is_empty() {
+                String::new()
+            } else {
+                format!("{}: ", f.key)
+            };
+            let _ = writeln!(
+                out,
+                "{:<10} {:<14} {key}{}",
+                f.severity, f.origin, f.message
+            );
             hint(&mut out, f.hint.as_deref());
         }
         for r in &self.resources {
@@ -186,7 +207,11 @@ impl Report {
                 State::Deferred => "deferred",
                 State::Failed => "failed",
             };
-            let detail = r.detail.as_ref().map(|d| format!(" ({})", d.trim_end().replace('\n', "; "))).unwrap_or_default();
+            let detail = r
+                .detail
+                .as_ref()
+                .map(|d| format!(" ({})", d.trim_end().replace('\n', "; ")))
+                .unwrap_or_default();
             let _ = writeln!(out, "{state:<10} {:<14} {}{detail}", r.origin, r.resource);
             hint(&mut out, r.hint.as_deref());
         }

@@ -15,7 +15,11 @@ const LAYERS: usize = 4;
 pub fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     let mut now = Cow::Borrowed(bytes);
     for _ in 0..LAYERS {
-        let next = if is_gzip(&now) { Some(gunzip(&now)?) } else { base64(&now) };
+        let next = if is_gzip(&now) {
+            Some(gunzip(&now)?)
+        } else {
+            base64(&now)
+        };
         match next {
             Some(n) => now = Cow::Owned(n),
             None => break,
@@ -30,7 +34,10 @@ pub fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
 /// Unpacks gzip of at most [`MAX`] bytes.
 pub fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    MultiGzDecoder::new(bytes).take(MAX + 1).read_to_end(&mut out).input(|| "gzip data is damaged or cut".to_owned())?;
+    MultiGzDecoder::new(bytes)
+        .take(MAX + 1)
+        .read_to_end(&mut out)
+        .input(|| "gzip data is damaged or cut".to_owned())?;
     if out.len() as u64 > MAX {
         return Err(too_large());
     }
@@ -38,7 +45,8 @@ pub fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn too_large() -> Error {
-    Error::input(format!("larger than {} MiB when unpacked", MAX >> 20)).hint("fetch large files from a unit instead")
+    Error::input(format!("larger than {} MiB when unpacked", MAX >> 20))
+        .hint("fetch large files from a unit instead")
 }
 
 fn is_gzip(bytes: &[u8]) -> bool {
@@ -48,21 +56,42 @@ fn is_gzip(bytes: &[u8]) -> bool {
 /// Base64 is only taken for such when it decodes to something user-data can
 /// start with.
 fn base64(bytes: &[u8]) -> Option<Vec<u8>> {
-    let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"+/=".contains(b) || b.is_ascii_whitespace();
-    if bytes.len() as u64 > 2 * MAX || !bytes.iter().take(200).all(allowed) || !bytes.iter().all(allowed) {
+    let allowed =
+        |b: &u8| b.is_ascii_alphanumeric() || b"+/=".contains(b) || b.is_ascii_whitespace();
+    if bytes.len() as u64 > 2 * MAX
+        || !bytes.iter().take(200).all(allowed)
+        || !bytes.iter().all(allowed)
+    {
         return None;
     }
     let decoded = decode_base64(bytes)?;
-    let starts = [&b"#"[..], b"{", b"\xef\xbb\xbf", b"\x1f\x8b", b"Content-Type:", b"MIME-Version:", b"From "];
-    starts.iter().any(|s| decoded.starts_with(s)).then_some(decoded)
+    let starts = [
+        &b"#"[..],
+        b"{",
+        b"\xef\xbb\xbf",
+        b"\x1f\x8b",
+        b"Content-Type:",
+        b"MIME-Version:",
+        b"From ",
+    ];
+    starts
+        .iter()
+        .any(|s| decoded.starts_with(s))
+        .then_some(decoded)
 }
 
 /// Decodes base64 with any white space in it, padded or not.
 pub fn decode_base64(bytes: &[u8]) -> Option<Vec<u8>> {
     use base64::alphabet::STANDARD;
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-    const ANY: GeneralPurpose =
-        GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
-    let compact: Vec<u8> = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+    const ANY: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let compact: Vec<u8> = bytes
+        .iter()
+        .copied()
+        .filter(|b| !b.is_ascii_whitespace())
+        .collect();
     ANY.decode(compact).ok()
 }
