@@ -20,20 +20,15 @@ impl Private {
         stream.set_write_timeout(Some(timeout))?;
         let uid = nix::unistd::geteuid().to_string();
         let hex: String = uid.bytes().map(|b| format!("{b:02x}")).collect();
-        stream.write_all(format!("\0AUTH EXTERNAL {hex}\r\n").as_bytes())?;
-        let mut line = Vec::new();
-        while !line.ends_with(b"\r\n") && line.len() < 256 {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            line.push(byte[0]);
+        // All at once, and both answers read before any call: systemd sees no
+        // event for a call that arrives in the same read as BEGIN.
+        let hello = format!("\0AUTH EXTERNAL {hex}\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n");
+        stream.write_all(hello.as_bytes())?;
+        if !line(&mut stream)?.starts_with(b"OK ") {
+            let why = "systemd refused to talk to this user";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
-        if !line.starts_with(b"OK ") {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "systemd refused to talk to this user",
-            ));
-        }
-        stream.write_all(b"BEGIN\r\n")?;
+        line(&mut stream)?;
         Ok(Private { stream })
     }
 
@@ -58,4 +53,14 @@ impl Private {
             }
         }
     }
+}
+
+fn line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") && line.len() < 256 {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        line.push(byte[0]);
+    }
+    Ok(line)
 }
