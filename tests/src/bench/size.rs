@@ -17,8 +17,17 @@ pub fn rows(bench: &Bench) -> Result<Vec<Row>> {
     if let Some(holdfast) = bench.holdfast_side() {
         let image = holdfast.image()?;
         let report = holdfast.report()?;
-        let part = |name: &str| report.sizes.get(name).map(|bytes| *bytes as f64);
-        ours = [Some(size(&image)?), part("uki"), part("initrd")];
+        let part = |name: &str| {
+            let bytes = report.sizes.get(name);
+            bytes
+                .map(|bytes| *bytes as f64)
+                .with_context(|| format!("the build report has no size of `{name}`"))
+        };
+        ours = [
+            Some(size(&image)?),
+            Some(part("UKI")?),
+            Some(part("initrd")?),
+        ];
         like = Some(image);
     }
     let mut theirs = [None; 3];
