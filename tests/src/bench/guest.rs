@@ -1,15 +1,14 @@
 //! Boots an image and reads what it says about itself. Both images run in the
 //! same machine: QEMU of our tools, UEFI, emulated processor, NoCloud.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use image_build::run::{Accel, Machine, MachineConfig};
+use image_build::simulate::{Provider, Scenario};
+use image_build::tools::Tools;
 use serde_json::json;
-
-use super::holdfast::Holdfast;
 
 const PROBE: &str = include_str!("../../bench/guest/probe.sh");
 const PROBE_UNIT: &str = include_str!("../../bench/guest/probe.service");
@@ -24,8 +23,11 @@ const MARK: &str = "holdfast-bench ";
 
 const HOSTNAME: &str = "bench";
 
-/// Longest time for one boot, in seconds.
-const TIMEOUT: &str = "900";
+/// Size of the disk in bytes.
+const DISK: u64 = 10 << 30;
+
+/// Longest time for one boot.
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// Who reads the user-data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,63 +89,32 @@ pub fn user_data(dialect: Dialect) -> String {
     format!("#cloud-config\n{data:#}\n")
 }
 
-/// Boots `image` once; its console goes to `dir`.
-pub fn boot(holdfast: &Holdfast, image: &Path, dialect: Dialect, dir: &Path) -> Result<Boot> {
-    let user_data_path = dir.join("user-data");
-    std::fs::write(&user_data_path, user_data(dialect)).context("writing the user-data")?;
-    let console_path = dir.join("console.log");
-    let mut command = holdfast.command("run");
-    command.arg(image).args([
-        "--firmware",
-        "uefi",
-        "--provider",
-        "nocloud",
-        "--hostname",
-        HOSTNAME,
-        "--user-data",
-    ]);
-    command.arg(&user_data_path).args([
-        "--cpus",
-        "2",
-        "--memory",
-        "2048",
-        "--accel",
-        "tcg",
-        "--timeout",
-        TIMEOUT,
-    ]);
-    command.args(["--until", "holdfast-bench end"]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit());
+/// Boots `image` once, without writing to it; its console goes to `console_log`.
+pub fn boot(tools: &Tools, image: &Path, dialect: Dialect, console_log: &Path) -> Result<Boot> {
+    let scenario = Scenario {
+        user_data: Some(user_data(dialect).into_bytes()),
+        hostname: HOSTNAME.to_owned(),
+        ..Scenario::new(Provider::named("nocloud")?)
+    };
+    let config = MachineConfig {
+        disk_size: Some(DISK),
+        cpus: 2,
+        memory: 2048,
+        scenario,
+        console_log: Some(console_log.into()),
+        ..MachineConfig::new(image, Accel::Tcg)
+    };
     let start = Instant::now();
-    let mut child = command.spawn().context("starting image-build run")?;
-    let stdout = child
-        .stdout
-        .take()
-        .context("image-build run has no output")?;
-    let mut console = String::new();
-    let mut power_on = None;
-    for line in BufReader::new(stdout).split(b'\n') {
-        let line = line.context("reading the console")?;
-        let line = String::from_utf8_lossy(&line);
-        if power_on.is_none() && line.contains("holdfast-bench boot") {
-            power_on = Some(start.elapsed().as_secs_f64());
-        }
-        console.push_str(line.trim_end());
-        console.push('\n');
-    }
-    let status = child.wait().context("waiting for image-build run")?;
-    std::fs::write(&console_path, &console).context("writing the console's log")?;
-    if !status.success() {
-        bail!(
-            "the machine did not get as far as its user's unit ({status}); see {}",
-            console_path.display()
-        );
-    }
-    parse(&console, power_on.unwrap_or_default())
-        .with_context(|| format!("reading {}", console_path.display()))
+    let machine = Machine::boot(&config, tools).context("starting the machine")?;
+    machine
+        .wait_for("holdfast-bench boot", TIMEOUT)
+        .context("waiting for the user's unit")?;
+    let power_on = start.elapsed().as_secs_f64();
+    machine
+        .wait_for("holdfast-bench end", TIMEOUT)
+        .context("waiting for the machine to be idle")?;
+    let console = machine.console().text(0);
+    parse(&console, power_on).with_context(|| format!("reading {}", console_log.display()))
 }
 
 fn parse(console: &str, power_on: f64) -> Result<Boot> {
@@ -183,8 +154,9 @@ fn field<'a>(console: &'a str, line: &str, key: &str) -> Result<&'a str> {
 }
 
 /// Every failed unit that a boot reported, for a note.
-pub fn failed_units(dir: &Path) -> Vec<String> {
-    let console = std::fs::read_to_string(dir.join("console.log")).unwrap_or_default();
+pub fn failed_units(console_log: &Path) -> Vec<String> {
+    let console = std::fs::read(console_log).unwrap_or_default();
+    let console = String::from_utf8_lossy(&console);
     let failed = field(&console, "memory", "failed").unwrap_or_default();
     failed
         .split(',')

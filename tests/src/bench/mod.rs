@@ -20,13 +20,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use image_build::archive::Archive;
 use image_build::archive::mirror::Mirrors;
 use image_build::cache::Cache;
+use image_build::progress::Progress;
+use image_build::tools::{Closure, Tools};
 
 use guest::{Boot, Dialect};
 use holdfast::Holdfast;
 use mkosi::{Flavour, Mkosi};
 pub use table::Table;
+
+/// What the tools are made for.
+const SUITE: &str = "trixie";
+const ARCHITECTURE: &str = "amd64";
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -107,9 +114,10 @@ pub fn run(options: &Options) -> Result<Table> {
 
 /// Both sides, ready to be measured.
 struct Bench {
-    holdfast: Holdfast,
+    holdfast: Option<Holdfast>,
     mkosi: Option<Mkosi>,
-    side: Side,
+    cache: Cache,
+    mirrors: Mirrors,
     runs: u32,
     work: tempfile::TempDir,
     logs: PathBuf,
@@ -131,22 +139,24 @@ impl Bench {
         let logs = peers.join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
         let work = tempfile::tempdir_in(&peers).context("creating a work folder")?;
-        let holdfast = Holdfast::find(&options.recipe, &cache, work.path())?;
+        let mirrors = Mirrors::discover(None, None)?;
+        let find = || Holdfast::find(&options.recipe, &cache, work.path());
+        let holdfast = (options.side != Side::Peer).then(find).transpose()?;
         let mkosi = match options.side {
             Side::Holdfast => None,
             Side::Both | Side::Peer => {
                 let packages = match &options.packages {
                     Some(path) => read_packages(path)?,
-                    None => holdfast.packages()?,
+                    None => find()?.packages()?,
                 };
-                let mirrors = Mirrors::discover(None, None)?;
                 Some(Mkosi::prepare(&peers, &mirrors, &packages)?)
             }
         };
         Ok(Bench {
             holdfast,
             mkosi,
-            side: options.side,
+            cache,
+            mirrors,
             runs: options.runs,
             work,
             logs,
@@ -156,12 +166,26 @@ impl Bench {
 
     /// Holdfast, if it is to be measured.
     fn holdfast_side(&self) -> Option<&Holdfast> {
-        (self.side != Side::Peer).then_some(&self.holdfast)
+        self.holdfast.as_ref()
     }
 
     /// mkosi, if it is to be measured.
     fn mkosi_side(&self) -> Option<&Mkosi> {
         self.mkosi.as_ref()
+    }
+
+    /// Our own QEMU and qemu-img, which serve both sides.
+    fn tools(&self) -> Result<Tools> {
+        let progress = Progress::auto();
+        let archive =
+            || Archive::open(&self.cache, &self.mirrors, SUITE, ARCHITECTURE, &progress);
+        Ok(Tools::last_or(
+            &self.cache,
+            &self.mirrors,
+            archive,
+            Closure::Run,
+            &progress,
+        )?)
     }
 
     /// A folder for this run's files.
@@ -184,11 +208,13 @@ impl Bench {
             .mkosi_side()
             .map(|m| m.image(Flavour::CloudInit))
             .transpose()?;
+        let tools = self.tools()?;
         let mut boots = Boots::default();
         for run in 1..=self.runs {
             if let Some(image) = &ours {
                 progress(&format!("booting Holdfast, {run} of {}", self.runs));
                 boots.holdfast.push(self.boot(
+                    &tools,
                     "Holdfast",
                     image,
                     Dialect::CoreOs,
@@ -201,6 +227,7 @@ impl Bench {
                     self.runs
                 ));
                 boots.mkosi.push(self.boot(
+                    &tools,
                     "mkosi",
                     &image.raw,
                     Dialect::CloudInit,
@@ -213,15 +240,15 @@ impl Bench {
 
     fn boot(
         &self,
+        tools: &Tools,
         name: &str,
         image: &Path,
         dialect: Dialect,
         notes: &mut Vec<String>,
     ) -> Result<Boot> {
-        let dir = self.logs.join(name);
-        fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
-        let boot = guest::boot(&self.holdfast, image, dialect, &dir)?;
-        for unit in guest::failed_units(&dir) {
+        let console = self.logs.join(format!("{name}.console.log"));
+        let boot = guest::boot(tools, image, dialect, &console)?;
+        for unit in guest::failed_units(&console) {
             let note = format!("{unit} failed in the image of {name}");
             if !notes.contains(&note) {
                 notes.push(note);

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use image_build::tools::Tool;
 
 use super::mkosi::Flavour;
+use super::qcow2::Format;
 use super::table::{Row, Unit};
 use super::{Bench, progress};
 
@@ -33,9 +35,9 @@ pub fn rows(bench: &Bench) -> Result<Vec<Row>> {
     let mut theirs = [None; 3];
     if let Some(mkosi) = bench.mkosi_side() {
         let image = mkosi.image(Flavour::Plain)?;
-        let qcow2 = mkosi.compressed_size(&image.raw, like.as_deref())?;
+        let qcow2 = compressed(bench, &image.raw, like.as_deref())?;
         theirs = [
-            Some(qcow2 as f64),
+            Some(qcow2),
             Some(size(&image.uki)?),
             Some(size(&image.initrd)?),
         ];
@@ -46,6 +48,17 @@ pub fn rows(bench: &Bench) -> Result<Vec<Row>> {
         row("unified kernel image", 1),
         row("initrd", 2),
     ])
+}
+
+/// Size of `raw` as a qcow2 file that is compressed as `like` is: same cluster size and method.
+fn compressed(bench: &Bench, raw: &Path, like: Option<&Path>) -> Result<f64> {
+    let format = like.map(Format::read).transpose()?.unwrap_or_default();
+    let path = bench.work().join("peer.qcow2");
+    let mut command = bench.tools()?.command(Tool::QemuImg)?;
+    command.args(["convert", "-c", "-m", "2", "-f", "raw", "-O", "qcow2"]);
+    command.args(["-o", &format.options()]).arg(raw).arg(&path);
+    command.run().context("compressing the image of the peer")?;
+    size(&path)
 }
 
 fn size(path: &Path) -> Result<f64> {

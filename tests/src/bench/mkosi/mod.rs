@@ -144,42 +144,6 @@ impl Mkosi {
         })
     }
 
-    /// Compresses `raw` as `like` is compressed: same cluster size and method. Returns its size in bytes.
-    pub fn compressed_size(&self, raw: &Path, like: Option<&Path>) -> Result<u64> {
-        let format = match like {
-            Some(path) => super::qcow2::Format::read(path)?,
-            None => super::qcow2::Format::default(),
-        };
-        let name = raw
-            .file_name()
-            .context("the image has no name")?
-            .to_string_lossy()
-            .into_owned();
-        let mut command = self.tools.command(&self.work, "qemu-img");
-        command.args([
-            "convert",
-            "-c",
-            "-W",
-            "-m",
-            "2",
-            "-O",
-            "qcow2",
-            "-o",
-            &format.options(),
-        ]);
-        command
-            .arg(format!("/work/out/{name}"))
-            .arg("/work/out/compressed.qcow2");
-        measure::run(&mut command, &self.work.join("qemu-img.log"))
-            .context("compressing the image of mkosi")?;
-        let path = self.work.join("out/compressed.qcow2");
-        let size = fs::metadata(&path)
-            .with_context(|| format!("reading {}", path.display()))?
-            .len();
-        fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-        Ok(size)
-    }
-
     fn stamp(&self, flavour: Flavour) -> PathBuf {
         self.work.join(format!("{}.stamp", flavour.name()))
     }

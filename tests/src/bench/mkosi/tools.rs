@@ -17,7 +17,7 @@ const SUITE: &str = "forky";
 
 /// mkosi depends on nearly everything it runs; these it only recommends or expects.
 const PACKAGES: &str =
-    "mkosi,ca-certificates,mount,procps,qemu-utils,systemd-boot-efi,xz-utils,zstd";
+    "mkosi,ca-certificates,mount,procps,systemd-boot-efi,xz-utils,zstd";
 
 const ENTER: &str = include_str!("../../../bench/mkosi/enter.sh");
 
