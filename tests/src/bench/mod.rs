@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use image_build::archive::Archive;
 use image_build::archive::mirror::Mirrors;
-use image_build::cache::Cache;
+use image_build::cache::{Cache, Guard};
 use image_build::progress::Progress;
 use image_build::tools::{Closure, Tools};
 
@@ -122,6 +122,8 @@ struct Bench {
     work: tempfile::TempDir,
     logs: PathBuf,
     boots: OnceCell<Boots>,
+    /// Two benchmarks at once would share the peer's folders, and each other's time.
+    _lock: Guard,
 }
 
 /// Boots of both sides; none of a side that is not measured.
@@ -135,6 +137,7 @@ struct Boots {
 impl Bench {
     fn prepare(options: &Options) -> Result<Self> {
         let cache = Cache::open(None)?;
+        let lock = cache.lock("bench-peers", "run")?;
         let peers = cache.root().join("bench-peers");
         let logs = peers.join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
@@ -161,6 +164,7 @@ impl Bench {
             work,
             logs,
             boots: OnceCell::new(),
+            _lock: lock,
         })
     }
 

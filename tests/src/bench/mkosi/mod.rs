@@ -71,6 +71,12 @@ impl Mkosi {
             );
         }
         let work = dir.join("mkosi");
+        // What a killed run left.
+        let workspace = work.join("workspace");
+        if workspace.exists() {
+            fs::remove_dir_all(&workspace)
+                .with_context(|| format!("removing {}", workspace.display()))?;
+        }
         for part in ["out", "packages", "trees", "workspace"] {
             let path = work.join(part);
             fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
