@@ -109,6 +109,7 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
     )?;
     let usr_time = clock.elapsed();
 
+    search::confirm(&found, &loader, hash, root_guid)?;
     root::mount(&mut found.disk, &wanted, cmdline, &loader, SYSROOT)?;
     tree::prepare(SYSROOT)?;
     loader.require(&["overlay"]);
