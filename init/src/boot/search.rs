@@ -169,13 +169,33 @@ impl Search<'_> {
 }
 
 /// Makes sure, before anything is written, that no disk which came after `found` holds the same slot.
-pub fn confirm(found: &Found, loader: &Loader, hash: RootHash, root: Option<Guid>) -> Result<(), Failure> {
-    let mut search = Search { hash, root, loader, disks: BTreeMap::new() };
+pub fn confirm(
+    found: &Found,
+    loader: &Loader,
+    hash: RootHash,
+    root: Option<Guid>,
+) -> Result<(), Failure> {
+    let mut search = Search {
+        hash,
+        root,
+        loader,
+        disks: BTreeMap::new(),
+    };
     search.look_at_all();
     match search.slot() {
         Err(missing @ Missing::TwoDisks(..)) => Err(search.failure(&missing, Duration::ZERO)),
-        Ok(slot) if search.candidates().get(slot.disk).is_some_and(|disk| disk.name == found.disk.name) => Ok(()),
-        Ok(_) | Err(_) => Err(Failure::new(format!("{} changed while it was set up", found.disk.name), "boot again")),
+        Ok(slot)
+            if search
+                .candidates()
+                .get(slot.disk)
+                .is_some_and(|disk| disk.name == found.disk.name) =>
+        {
+            Ok(())
+        }
+        Ok(_) | Err(_) => Err(Failure::new(
+            format!("{} changed while it was set up", found.disk.name),
+            "boot again",
+        )),
     }
 }
 
