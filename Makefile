@@ -25,11 +25,12 @@ image: builder
 run: image
 	$(BIN)/release/image-build run $(OUT)/$(RECIPE).qcow2 $(ARGS)
 
-test:
-	$(CARGO) run --release --locked -p tests --bin test-all
+# One image is built and shared by the end-to-end tests; two guests run at a time.
+test: builder
+	HOLDFAST_GUEST_BIN=$(CURDIR)/$(BIN)/guest $(CARGO) test --release --locked --workspace -- --test-threads=2
 
 test-quick:
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --exclude tests
 
 bench: builder
 	$(CARGO) run --release --locked -p tests --bin bench -- $(ARGS)

@@ -30,6 +30,16 @@ pub enum Compression {
     Zstd,
 }
 
+impl From<crate::recipe::Compression> for Compression {
+    fn from(compression: crate::recipe::Compression) -> Self {
+        match compression {
+            crate::recipe::Compression::None => Compression::None,
+            crate::recipe::Compression::Lz4 => Compression::Lz4,
+            crate::recipe::Compression::Zstd => Compression::Zstd,
+        }
+    }
+}
+
 /// How to make the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {

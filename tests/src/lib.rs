@@ -1,4 +1,7 @@
-//! End-to-end tests on real images in QEMU, and benchmarks against peers.
+//! Library of the end-to-end tests and benchmarks: the shared image, machines,
+//! doubles of the outside world.
 
 pub mod bench;
+pub mod fixture;
+pub mod guest;
 pub mod registry;

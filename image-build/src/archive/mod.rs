@@ -180,6 +180,7 @@ impl Archive {
             epoch: self.epoch(),
             requested,
             packages,
+            tools: Vec::new(),
         };
         let json = serde_json::to_vec(&lock).environment(|| "encoding the lock".into())?;
         self.cache.put("resolved", &key, |f| {

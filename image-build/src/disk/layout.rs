@@ -39,6 +39,18 @@ impl Default for Sizes {
     }
 }
 
+impl From<&crate::recipe::Sizes> for Sizes {
+    fn from(sizes: &crate::recipe::Sizes) -> Self {
+        Sizes {
+            esp: sizes.esp,
+            oem: sizes.oem,
+            usr: sizes.usr,
+            verity: sizes.verity,
+            disk: sizes.disk.unwrap_or(Sizes::default().disk),
+        }
+    }
+}
+
 /// The BIOS boot partition: GRUB's core image.
 const BIOS: u64 = MIB;
 /// The least that is left for the root partition.

@@ -8,6 +8,7 @@
 pub mod assemble;
 pub mod fat;
 pub mod layout;
+pub mod oem;
 
 pub use assemble::{Parts, write};
 pub use layout::{Layout, Sizes};

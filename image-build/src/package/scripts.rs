@@ -35,7 +35,7 @@ const COVERED: [&str; 16] = [
 const SHOWN: usize = 5;
 
 /// A package with hand-written code in its scripts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Skipped {
     /// Package name.
     pub package: String,

@@ -36,6 +36,11 @@ impl Closure {
         }
     }
 
+    /// What the solver is asked for.
+    pub fn requested(self) -> Vec<String> {
+        self.packages().iter().map(|p| (*p).to_owned()).collect()
+    }
+
     fn packages(self) -> &'static [&'static str] {
         match self {
             Closure::Build => &[
@@ -68,8 +73,7 @@ impl Tools {
         closure: Closure,
         progress: &Progress,
     ) -> Result<Self> {
-        let requested: Vec<String> = closure.packages().iter().map(|p| p.to_string()).collect();
-        let lock = archive.resolve(&requested, &[])?;
+        let lock = archive.resolve(&closure.requested(), &[])?;
         let tools = Self::from_lock(cache, mirrors, &lock, closure, progress)?;
         if last_id(cache, closure).as_deref() != Some(tools.id()) {
             cache.put("tools-last", closure.name(), |f| {

@@ -1,0 +1,189 @@
+//! The stages of one build, in order. Values move one way: nothing that a stage
+//! made is changed by a later one.
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use updater::version::Version;
+
+use super::output::Staging;
+use crate::archive::fetch::Fetched;
+use crate::archive::lock::Lock;
+use crate::boot::{esp, grub, initrd, modules, uki};
+use crate::cache::Cache;
+use crate::disk::{assemble, layout, oem};
+use crate::error::{Context, Result};
+use crate::finalize::{self, Composition, Guest};
+use crate::format::Format;
+use crate::package;
+use crate::progress::Progress;
+use crate::recipe::Recipe;
+use crate::report::{self, Report, Room, megabytes};
+use crate::tools::Tools;
+use crate::tree::Tree;
+use crate::{usr, verity};
+
+/// What a build works on.
+pub struct Job<'a> {
+    pub recipe: &'a Recipe,
+    pub lock: &'a Lock,
+    pub fetched: &'a [Fetched],
+    pub version: &'a Version,
+    pub guest: &'a Guest,
+    pub tools: &'a Tools,
+    pub formats: &'a [Format],
+    pub cache: &'a Cache,
+    pub progress: &'a Progress,
+    pub staging: &'a Staging,
+}
+
+/// Makes all images in the staging folder; returns the report and their names.
+pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
+    let composition = compose(job)?;
+    for warning in &composition.warnings {
+        job.progress.note(&format!("warning: {warning}"));
+    }
+    let Composition { tree, kernel_version: kernel, os_release, .. } = &composition;
+    let linux = composition.kernel_image.read()?;
+
+    let usr_path = job.staging.path("usr");
+    let (usr_len, initrd) = rayon::join(|| usr_image(job, tree, &usr_path), || make_initrd(job, tree, kernel));
+    let (usr_len, initrd) = (usr_len?, initrd?);
+
+    let step = job.progress.step("verity", 0);
+    let hashes = verity::build(&usr_path, &salt())?;
+    let root_hash = hashes.root_hex();
+    step.done(&root_hash);
+
+    let step = job.progress.step("boot", 0);
+    let sizes = layout::Sizes::from(&job.recipe.sizes);
+    let layout = layout::Layout::new(&sizes, job.version, &hashes.root_hash)?;
+    let data = |path: &str| {
+        let path = job.tools.data(path);
+        std::fs::read(&path).environment(|| format!("reading {}", path.display()))
+    };
+    let uki = uki::build(&uki::Parts {
+        stub: &data("usr/lib/systemd/boot/efi/linuxx64.efi.stub")?,
+        os_release,
+        cmdline: &format!("usrhash={root_hash} {}", job.recipe.cmdline.join(" ")),
+        uname: kernel,
+        linux: &linux,
+        initrd: &initrd,
+    })?;
+    let loader = data("usr/lib/systemd/boot/efi/systemd-bootx64.efi")?;
+    let esp = esp::files(&esp::Content { loader: &loader, uki: &uki, version: job.version, size: sizes.esp })?;
+    let (bios, _) = layout.range(layout::number::BIOS)?;
+    let grub = grub::build(job.tools, bios / layout::SECTOR)?;
+    step.done(&format!("UKI {}, initrd {}", megabytes(uki.len() as u64), megabytes(initrd.len() as u64)));
+
+    let step = job.progress.step("disk", 0);
+    let raw = job.staging.path("disk");
+    let parts = assemble::Parts {
+        layout: &layout,
+        grub: &grub,
+        esp: &esp,
+        oem: &oem::files(),
+        usr: &usr_path,
+        verity: &hashes,
+    };
+    assemble::write(&parts, &raw)?;
+    step.done(&format!("{} virtual", megabytes(sizes.disk)));
+
+    let mut names = Vec::new();
+    let mut made = Vec::new();
+    let mut formats = job.formats.to_vec();
+    // Raw comes last: it is the disk itself under its own name.
+    formats.sort_by_key(|f| *f == Format::Raw);
+    formats.dedup();
+    for format in &formats {
+        let name = format.file_name(&job.recipe.name);
+        let path = job.staging.path(&name);
+        let step = job.progress.step(format.name(), 0);
+        match format {
+            Format::Raw => std::fs::rename(&raw, &path).environment(|| format!("renaming {}", raw.display()))?,
+            _ => format.write(&raw, &path)?,
+        }
+        let bytes = stored(&job.staging.path(&name))?;
+        step.done(&megabytes(bytes));
+        made.push((name.clone(), bytes));
+        names.push(name);
+    }
+    let uki_name = format!("{}.efi", job.recipe.name);
+    std::fs::write(job.staging.path(&uki_name), &uki).map_err(|e| crate::cache::full_disk(e, &job.staging.path(&uki_name)))?;
+    names.push(uki_name);
+
+    made.extend([
+        ("initrd".to_owned(), initrd.len() as u64),
+        ("kernel".to_owned(), linux.len() as u64),
+        ("UKI".to_owned(), uki.len() as u64),
+        ("usr".to_owned(), usr_len),
+        ("verity".to_owned(), hashes.bytes.len() as u64),
+    ]);
+    let (packages, directories) = report::shares(tree);
+    let report = Report {
+        name: job.recipe.name.clone(),
+        version: job.version.to_string(),
+        kernel: kernel.clone(),
+        root_hash,
+        sizes: made.into_iter().collect(),
+        usr_slot: Room { used: usr_len, size: sizes.usr },
+        verity_slot: Room { used: hashes.bytes.len() as u64, size: sizes.verity },
+        esp: Room { used: 3 * uki.len() as u64, size: sizes.esp },
+        packages,
+        directories,
+        enabled_units: composition.enabled_units.clone(),
+        skipped_scripts: composition.skipped_scripts.clone(),
+        warnings: composition.warnings.clone(),
+    };
+    Ok((report, names))
+}
+
+/// Unpacks every package and makes the tree of the image.
+fn compose(job: &Job) -> Result<Composition> {
+    let step = job.progress.step("unpack", 0);
+    let packages = job
+        .fetched
+        .par_iter()
+        .map(|f| package::unpack(job.cache, &f.file, &f.package.sha256))
+        .collect::<Result<Vec<_>>>()?;
+    step.done(&format!("{} packages", packages.len()));
+    let step = job.progress.step("compose", 0);
+    let composition = finalize::compose(job.recipe, &packages, job.guest, job.lock.epoch, job.version.as_str())?;
+    step.done(&format!("{} files, {}", composition.tree.len(), megabytes(composition.tree.file_bytes())));
+    Ok(composition)
+}
+
+fn usr_image(job: &Job, tree: &Tree, out: &std::path::Path) -> Result<u64> {
+    let step = job.progress.step("usr", 0);
+    let mut uuid = [0; 16];
+    uuid.copy_from_slice(&Sha256::digest(format!("holdfast usr {}", job.version))[..16]);
+    let options = usr::Options {
+        compression: job.recipe.compression.into(),
+        uuid,
+        epoch: job.lock.epoch,
+        slot: job.recipe.sizes.usr,
+    };
+    let len = usr::write(tree, job.tools, &options, out)?;
+    step.done(&megabytes(len));
+    Ok(len)
+}
+
+fn make_initrd(job: &Job, tree: &Tree, release: &str) -> Result<Vec<u8>> {
+    let step = job.progress.step("initrd", 0);
+    let selection = modules::select(tree, release)?;
+    let bytes = initrd::build(&job.guest.init, &selection, job.cache)?;
+    step.done(&format!("{} modules", selection.modules.len()));
+    Ok(bytes)
+}
+
+/// One salt for the product, so that a block that did not change keeps its hash
+/// from release to release.
+fn salt() -> [u8; 32] {
+    Sha256::digest(b"holdfast usr-verity").into()
+}
+
+/// Bytes a file takes on disk (sparse files take less than their length).
+fn stored(path: &std::path::Path) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::metadata(path).environment(|| format!("reading {}", path.display()))?;
+    Ok(meta.len().min(meta.blocks() * 512))
+}

@@ -1,0 +1,7 @@
+//! The real builder: reproducible, unprivileged, and clear about what is wrong.
+
+mod bad_input;
+mod interrupted;
+mod noop;
+mod reproducible;
+mod unprivileged;
