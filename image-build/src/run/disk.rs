@@ -51,6 +51,20 @@ fn format_of(image: &Path) -> Result<&'static str> {
     Ok(format(&head, &tail))
 }
 
+/// Size in bytes of the disk that an image holds.
+fn virtual_size(tools: &Tools, image: &Path, format: &str) -> Result<u64> {
+    let mut command = tools.command(Tool::QemuImg)?;
+    let output = command
+        .args(["info", "--output=json", "-f", format])
+        .arg(image)
+        .run()?;
+    let what = || format!("reading what qemu-img says of {}", image.display());
+    let info: serde_json::Value = serde_json::from_slice(&output).environment(what)?;
+    info["virtual-size"]
+        .as_u64()
+        .ok_or_else(|| Error::environment(what()))
+}
+
 /// The overlay for `image`, in `dir` unless it is to stay. `size` is in bytes.
 pub(super) fn overlay(
     tools: &Tools,
@@ -74,6 +88,8 @@ pub(super) fn overlay(
         .arg(&image)
         .arg(&path);
     if let Some(size) = size {
+        // Never less than the image has: its end would be cut off.
+        let size = size.max(virtual_size(tools, &image, format)?);
         command.arg(size.to_string());
     }
     command.run()?;
