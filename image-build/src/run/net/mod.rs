@@ -94,7 +94,7 @@ impl Middle {
     }
 
     /// One frame from the machine.
-    fn from_machine(&mut self, frame: &[u8], machine: &mut Port, outside: &mut Port) {
+    fn take_frame(&mut self, frame: &[u8], machine: &mut Port, outside: &mut Port) {
         if let Some(mac) = packet::source_mac(frame) {
             self.machine = mac;
         }
@@ -210,7 +210,7 @@ fn pass(mut middle: Middle, machine: &mut Port, outside: &mut Port, mut stopped:
                 return;
             };
             for frame in frames {
-                middle.from_machine(&frame, machine, outside);
+                middle.take_frame(&frame, machine, outside);
             }
         }
         if ready[1] {
