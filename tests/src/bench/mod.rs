@@ -181,8 +181,7 @@ impl Bench {
     /// Our own QEMU and qemu-img, which serve both sides.
     fn tools(&self) -> Result<Tools> {
         let progress = Progress::auto();
-        let archive =
-            || Archive::open(&self.cache, &self.mirrors, SUITE, ARCHITECTURE, &progress);
+        let archive = || Archive::open(&self.cache, &self.mirrors, SUITE, ARCHITECTURE, &progress);
         Ok(Tools::last_or(
             &self.cache,
             &self.mirrors,

@@ -36,7 +36,7 @@ impl Format {
     fn parse(header: &[u8]) -> Result<Self> {
         let word = |at: usize| -> Result<u32> {
             let bytes = header.get(at..at + 4).context("the file is too short")?;
-            Ok(bytes.iter().fold(0, |sum, b| sum << 8 | u32::from(*b)))
+            Ok(u32::from_be_bytes(bytes.try_into()?))
         };
         if word(0)? != 0x5146_49fb {
             bail!("this is not a qcow2 file");

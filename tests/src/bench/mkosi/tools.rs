@@ -16,8 +16,7 @@ use crate::bench::measure;
 const SUITE: &str = "forky";
 
 /// mkosi depends on nearly everything it runs; these it only recommends or expects.
-const PACKAGES: &str =
-    "mkosi,ca-certificates,mount,procps,systemd-boot-efi,xz-utils,zstd";
+const PACKAGES: &str = "mkosi,ca-certificates,mount,procps,systemd-boot-efi,xz-utils,zstd";
 
 const ENTER: &str = include_str!("../../../bench/mkosi/enter.sh");
 
