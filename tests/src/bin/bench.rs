@@ -10,12 +10,14 @@ use tests::bench::{Figure, Options, Side, run};
 #[derive(Debug, Parser)]
 #[command(
     name = "bench",
-    after_help = "The peer needs root, a Debian host with apt, the network, and about 6 GB in the cache directory: the first run\n\
-                  makes a tools tree of mkosi with mmdebstrap (installed with apt-get when it is missing). Everything is kept\n\
-                  in `bench-peers` of Holdfast's cache ($HOLDFAST_CACHE, else holdfast in $XDG_CACHE_HOME); delete it when done.\n\
-                  Holdfast's side needs none of that: --side holdfast.\n\n\
-                  Environment: HOLDFAST_IMAGE_BUILD and HOLDFAST_GUEST_BIN name other binaries than those of this checkout;\n\
-                  HOLDFAST_MIRROR names the Debian mirror [default: this host's apt configuration]."
+    after_help = "The peer needs root, a Debian host with apt, the network, and about 6 GB in the \
+                  cache directory: the first run makes a tools tree of mkosi with mmdebstrap \
+                  (installed with apt-get when it is missing). Everything is kept in `bench-peers` of \
+                  Holdfast's cache ($HOLDFAST_CACHE, else holdfast in $XDG_CACHE_HOME); delete it when \
+                  done. Holdfast's side needs none of that: --side holdfast.\n\n\
+                  Environment: HOLDFAST_IMAGE_BUILD and HOLDFAST_GUEST_BIN name other binaries than \
+                  those of this checkout; HOLDFAST_MIRROR names the Debian mirror [default: this \
+                  host's apt configuration]."
 )]
 struct Args {
     /// What to measure
