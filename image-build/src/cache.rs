@@ -90,7 +90,7 @@ impl Cache {
         let dir = self.scratch()?;
         let temp = tempfile::Builder::new()
             .tempfile_in(&dir)
-            .map_err(|e| full_disk(e, &dir))?;
+            .map_err(|e| writing(e, &dir))?;
         Ok(Draft { temp, path })
     }
 
@@ -119,19 +119,19 @@ impl Cache {
         let dir = self.scratch()?;
         let temp = tempfile::Builder::new()
             .tempdir_in(&dir)
-            .map_err(|e| full_disk(e, &dir))?;
+            .map_err(|e| writing(e, &dir))?;
         fill(temp.path())?;
         // A rename may reach the disk before the files do.
         File::open(temp.path())
             .and_then(|d| nix::unistd::syncfs(&d).map_err(Into::into))
-            .map_err(|e| full_disk(e, &path))?;
+            .map_err(|e| writing(e, &path))?;
         match fs::rename(temp.path(), &path) {
             Ok(()) => {
                 let _renamed = temp.keep();
                 Ok(path)
             }
             Err(_) if path.is_dir() => Ok(path),
-            Err(e) => Err(full_disk(e, &path)),
+            Err(e) => Err(writing(e, &path)),
         }
     }
 
@@ -145,7 +145,7 @@ impl Cache {
             .truncate(false)
             .write(true)
             .open(&path)
-            .map_err(|e| full_disk(e, &path))?;
+            .map_err(|e| writing(e, &path))?;
         file.lock()
             .environment(|| format!("locking {}", path.display()))?;
         Ok(Guard { _file: file })
@@ -155,7 +155,7 @@ impl Cache {
     /// found without a walk.
     fn scratch(&self) -> Result<PathBuf> {
         let dir = self.root.join("tmp");
-        fs::create_dir_all(&dir).map_err(|e| full_disk(e, &dir))?;
+        fs::create_dir_all(&dir).map_err(|e| writing(e, &dir))?;
         Ok(dir)
     }
 
@@ -190,31 +190,22 @@ impl Draft {
     pub fn keep(self) -> Result<PathBuf> {
         let Draft { temp, path } = self;
         make_parent(&path)?;
-        temp.as_file().sync_all().map_err(|e| full_disk(e, &path))?;
-        temp.persist(&path).map_err(|e| full_disk(e.error, &path))?;
+        temp.as_file().sync_all().map_err(|e| writing(e, &path))?;
+        temp.persist(&path).map_err(|e| writing(e.error, &path))?;
         Ok(path)
     }
 }
 
 fn make_parent(path: &Path) -> Result<()> {
     match path.parent() {
-        Some(dir) => fs::create_dir_all(dir).map_err(|e| full_disk(e, dir)),
+        Some(dir) => fs::create_dir_all(dir).map_err(|e| writing(e, dir)),
         None => Ok(()),
     }
 }
 
-/// Names the path and, when the disk is full, the remedy.
-pub(crate) fn full_disk(e: std::io::Error, path: &Path) -> Error {
-    let full = matches!(
-        e.kind(),
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-    );
-    let error = Error::environment(format!("writing {}", path.display())).because(e);
-    if full {
-        error.hint("free some space, or point HOLDFAST_CACHE and --out at another disk")
-    } else {
-        error
-    }
+/// Writing to `path` failed.
+pub(crate) fn writing(e: std::io::Error, path: &Path) -> Error {
+    Error::environment(format!("writing {}", path.display())).because(e)
 }
 
 #[cfg(test)]
@@ -322,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_has_a_hint() {
-        let e = full_disk(
+        let e = writing(
             std::io::Error::from(std::io::ErrorKind::StorageFull),
             Path::new("x"),
         );

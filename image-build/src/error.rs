@@ -39,6 +39,9 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
+/// What helps when a disk is full.
+pub(crate) const FULL_DISK: &str = "free some space, or point HOLDFAST_CACHE and --out at another disk";
+
 /// Result with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -69,9 +72,17 @@ impl Error {
         self
     }
     /// Adds the underlying error. `what` must not repeat its text.
+    ///
+    /// A full disk has the same remedy everywhere, so it is added here.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let source = source.into();
+        let io = source.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge)) {
+            self.hint.get_or_insert_with(|| FULL_DISK.to_owned());
+        }
+        self.source = Some(source);
         self
     }
     /// Who must act.

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tar::{Builder, EntryType, Header};
 
 use crate::error::{Context, Error, Result};
@@ -19,7 +20,8 @@ use crate::tools::{Tool, Tools};
 use crate::tree::{Content, Kind, Node, Tree};
 
 /// How file content is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// As it is: quickest to make and to boot, and the smallest updates.
     #[default]
@@ -28,16 +30,6 @@ pub enum Compression {
     Lz4,
     /// Zstandard: smaller still, slower to read.
     Zstd,
-}
-
-impl From<crate::recipe::Compression> for Compression {
-    fn from(compression: crate::recipe::Compression) -> Self {
-        match compression {
-            crate::recipe::Compression::None => Compression::None,
-            crate::recipe::Compression::Lz4 => Compression::Lz4,
-            crate::recipe::Compression::Zstd => Compression::Zstd,
-        }
-    }
 }
 
 /// How to make the image.

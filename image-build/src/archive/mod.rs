@@ -24,15 +24,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::future::try_join_all;
 use sha2::{Digest, Sha256};
 
-use crate::cache::{Cache, full_disk};
+use crate::cache::{Cache, writing};
 use crate::error::{Context, Error, Result};
+use crate::hex;
 use crate::progress::Progress;
 use lock::{Lock, Pocket};
 use mirror::Mirrors;
 use packages::Package;
 use refresh::{Current, Judge, refresh};
 use release::suite_name;
-use transport::{Expected, Failure, Patience, Transport, hex};
+use transport::{Expected, Failure, Patience, Transport};
 use trust::Trust;
 
 const POCKETS: [Pocket; 3] = [Pocket::Main, Pocket::Updates, Pocket::Security];
@@ -125,7 +126,7 @@ impl Archive {
         for current in &self.current {
             hasher.update(&current.id);
         }
-        hex(&hasher.finalize())
+        hex::encode(&hasher.finalize())
     }
 
     /// The suite's name.
@@ -161,7 +162,7 @@ impl Archive {
             requested,
             exclude
         ]);
-        let key = hex(&Sha256::digest(question.to_string().as_bytes()));
+        let key = hex::encode(&Sha256::digest(question.to_string().as_bytes()));
         if let Some(lock) = self.remembered(&key) {
             return Ok(lock);
         }
@@ -185,7 +186,7 @@ impl Archive {
         let json = serde_json::to_vec(&lock).environment(|| "encoding the lock".into())?;
         self.cache.put("resolved", &key, |f| {
             f.write_all(&json)
-                .map_err(|e| full_disk(e, self.cache.root()))
+                .map_err(|e| writing(e, self.cache.root()))
         })?;
         Ok(lock)
     }
@@ -247,7 +248,7 @@ impl Archive {
                     let text = packages::condense(&decompressed(&name, draft.file())?);
                     self.cache.put("index", &key, |f| {
                         f.write_all(text.as_bytes())
-                            .map_err(|e| full_disk(e, self.cache.root()))
+                            .map_err(|e| writing(e, self.cache.root()))
                     })?;
                     step.done(&format!("{:.1} MB", index.size as f64 / 1e6));
                     return Ok(text);

@@ -9,10 +9,11 @@ use super::date;
 use super::lock::Pocket;
 use super::mirror::{Mirrors, redact};
 use super::release::{Release, suite_name};
-use super::transport::{Failure, Reply, Stamp, Transport, hex};
+use super::transport::{Failure, Reply, Stamp, Transport};
 use super::trust::Trust;
-use crate::cache::{Cache, full_disk};
+use crate::cache::{Cache, writing};
 use crate::error::{Error, Result};
+use crate::hex;
 
 /// An `InRelease` file is about 150 KB.
 const LIMIT: u64 = 16 << 20;
@@ -54,7 +55,7 @@ impl Judge<'_> {
         Ok(Current {
             pocket,
             release,
-            id: hex(&Sha256::digest(signed.as_bytes())),
+            id: hex::encode(&Sha256::digest(signed.as_bytes())),
             stale: None,
         })
     }
@@ -71,7 +72,7 @@ pub(crate) async fn refresh(
     let suite = suite_name(judge.suite, pocket);
     let name = format!("InRelease of {suite}");
     let url = mirrors.url(pocket, &format!("dists/{suite}/InRelease"));
-    let key = hex(&Sha256::digest(url.as_bytes()));
+    let key = hex::encode(&Sha256::digest(url.as_bytes()));
     let cached = load(cache, &key);
     let stamp = cached.as_ref().map(|c| c.stamp.clone()).unwrap_or_default();
     let mut reply = transport.get(&url, &stamp, LIMIT).await;
@@ -156,7 +157,7 @@ fn store(cache: &Cache, key: &str, stored: &Stored) -> Result<()> {
         .map_err(|e| Error::environment("encoding a cache entry").because(e))?;
     cache.put("release", key, |file| {
         file.write_all(&json)
-            .map_err(|e| full_disk(e, cache.root()))
+            .map_err(|e| writing(e, cache.root()))
     })?;
     Ok(())
 }

@@ -13,18 +13,19 @@ use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
 use pgp::types::{KeyDetails, Password, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::transport::{Patience, hex};
+use super::transport::Patience;
 use super::trust::Trust;
 use super::{Archive, Conditions, Mirrors};
 use crate::cache::Cache;
 use crate::error::Result;
+use crate::hex;
 use crate::progress::Progress;
 
 /// The tests' present, 2026-09-21.
 pub const NOW: i64 = 1_790_000_000;
 
 pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(&Sha256::digest(bytes))
 }
 
 /// A signing key made long ago.

@@ -1,4 +1,8 @@
 //! The initrd: our PID 1, the modules it may need, and their index.
+//!
+//! Two cpio archives, each compressed by itself; the kernel unpacks one after the
+//! other. Modules change with the kernel, PID 1 with us: what did not change comes
+//! out of the cache.
 
 use std::io::{Read, Write};
 
@@ -8,19 +12,35 @@ use super::cpio::Archive;
 use super::modules::Selection;
 use crate::cache::Cache;
 use crate::error::{Context, Result};
+use crate::hex;
 
 /// Name of the cache's folder for initrds.
 const SPACE: &str = "initrd";
-/// The slowest level that does not need more memory than the kernel has when it
-/// unpacks. A second or two, once: the result is cached.
-const LEVEL: i32 = 19;
+/// The strongest level. Takes seconds, once: the result is cached.
+const LEVEL: i32 = 22;
+/// log2 of the window: all modules see each other, and the kernel (which takes up
+/// to 2^27) needs no more memory to unpack them than they have themselves.
+const WINDOW: u32 = 25;
 
 /// Makes the initrd: cpio, zstd. `init` is the static binary for `/init`.
 ///
 /// The same input gives the same bytes; they are kept in `cache`.
 pub fn build(init: &[u8], modules: &Selection, cache: &Cache) -> Result<Vec<u8>> {
+    let (pid1, drivers) = rayon::join(
+        || {
+            let mut archive = Archive::default();
+            archive.file("init", 0o755, init);
+            packed(&archive.finish(), cache)
+        },
+        || packed(&drivers(modules), cache),
+    );
+    let mut bytes = pid1?;
+    bytes.extend(drivers?);
+    Ok(bytes)
+}
+
+fn drivers(modules: &Selection) -> Vec<u8> {
     let mut archive = Archive::default();
-    archive.file("init", 0o755, init);
     archive.dir("modules");
     for module in &modules.modules {
         // Checking signatures takes longer than all the rest `init` does; it joins them where the kernel insists.
@@ -31,20 +51,21 @@ pub fn build(init: &[u8], modules: &Selection, cache: &Cache) -> Result<Vec<u8>>
         }
     }
     archive.file("modules/index", 0o644, &modules.index);
-    let plain = archive.finish();
+    archive.finish()
+}
 
+/// The archive, compressed: out of the cache if it was there before.
+fn packed(plain: &[u8], cache: &Cache) -> Result<Vec<u8>> {
     let mut hash = Sha256::new();
-    hash.update(format!(
-        "zstd {LEVEL} {}\n",
-        zstd::zstd_safe::version_number()
-    ));
-    hash.update(&plain);
-    let key = hex(&hash.finalize());
+    let version = zstd::zstd_safe::version_number();
+    hash.update(format!("zstd {version} {LEVEL} {WINDOW}\n"));
+    hash.update(plain);
+    let key = hex::encode(&hash.finalize());
     let path = match cache.get(SPACE, &key) {
         Some(path) => path,
         None => cache.put(SPACE, &key, |file| {
-            let packed = compress(&plain)?;
-            file.write_all(&packed)
+            let bytes = compress(plain)?;
+            file.write_all(&bytes)
                 .environment(|| "writing the initrd to the cache".to_owned())
         })?,
     };
@@ -61,14 +82,18 @@ pub fn decompress(packed: &[u8], limit: u64) -> Result<Vec<u8>> {
 }
 
 fn compress(plain: &[u8]) -> Result<Vec<u8>> {
+    use zstd::zstd_safe::CParameter;
     let what = || "compressing the initrd".to_owned();
     let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).environment(what)?;
+    encoder
+        .set_parameter(CParameter::WindowLog(WINDOW))
+        .environment(what)?;
+    // With the length known, the window is no larger than that.
+    encoder
+        .set_pledged_src_size(Some(plain.len() as u64))
+        .environment(what)?;
     // The kernel checks it, so damage on the ESP is seen before anything runs.
     encoder.include_checksum(true).environment(what)?;
     encoder.write_all(plain).environment(what)?;
     encoder.finish().environment(what)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

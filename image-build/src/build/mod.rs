@@ -117,7 +117,7 @@ pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Bu
 
     let step = progress.step("write", 0);
     let put = |file: &str, bytes: &[u8]| {
-        std::fs::write(staging.path(file), bytes).map_err(|e| crate::cache::full_disk(e, &staging.path(file)))
+        std::fs::write(staging.path(file), bytes).map_err(|e| crate::cache::writing(e, &staging.path(file)))
     };
     let lock_name = format!("{name}.lock");
     let sbom_name = format!("{name}.spdx.json");

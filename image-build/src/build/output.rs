@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::cache::full_disk;
+use crate::cache::writing;
 use crate::error::{Error, Result};
 
 /// Prefix of the hidden folders; what a killed build leaves is removed by the next.
@@ -22,15 +22,15 @@ pub struct Staging {
 impl Staging {
     /// Makes `out` if need be, and a hidden folder in it.
     pub fn new(out: &Path) -> Result<Self> {
-        fs::create_dir_all(out).map_err(|e| full_disk(e, out))?;
-        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(out).map_err(|e| full_disk(e, out))?;
+        fs::create_dir_all(out).map_err(|e| writing(e, out))?;
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(out).map_err(|e| writing(e, out))?;
         sweep(out, dir.path());
         // Locked before it has its name, so that nobody sees it unlocked.
         let new = dir.path().join("lock.new");
-        let lock = fs::File::create(&new).map_err(|e| full_disk(e, &new))?;
+        let lock = fs::File::create(&new).map_err(|e| writing(e, &new))?;
         lock.lock()
             .and_then(|()| fs::rename(&new, dir.path().join("lock")))
-            .map_err(|e| full_disk(e, dir.path()))?;
+            .map_err(|e| writing(e, dir.path()))?;
         Ok(Staging { out: out.to_path_buf(), dir, _lock: lock })
     }
 
@@ -43,11 +43,11 @@ impl Staging {
     pub fn commit(self, names: &[String]) -> Result<()> {
         for name in names {
             let from = self.path(name);
-            fs::File::open(&from).and_then(|f| f.sync_all()).map_err(|e| full_disk(e, &from))?;
+            fs::File::open(&from).and_then(|f| f.sync_all()).map_err(|e| writing(e, &from))?;
         }
         for name in names {
             let to = self.out.join(name);
-            fs::rename(self.path(name), &to).map_err(|e| full_disk(e, &to))?;
+            fs::rename(self.path(name), &to).map_err(|e| writing(e, &to))?;
         }
         sync_dir(&self.out)
     }
@@ -79,14 +79,14 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
         return Err(Error::environment(format!("the folder {} does not exist", dir.display()))
             .hint("make it first, or name another file"));
     }
-    let mut temp = tempfile::NamedTempFile::new_in(dir).map_err(|e| full_disk(e, dir))?;
-    temp.write_all(bytes).and_then(|()| temp.as_file().sync_all()).map_err(|e| full_disk(e, path))?;
-    temp.persist(path).map_err(|e| full_disk(e.error, path))?;
+    let mut temp = tempfile::NamedTempFile::new_in(dir).map_err(|e| writing(e, dir))?;
+    temp.write_all(bytes).and_then(|()| temp.as_file().sync_all()).map_err(|e| writing(e, path))?;
+    temp.persist(path).map_err(|e| writing(e.error, path))?;
     sync_dir(dir)
 }
 
 fn sync_dir(dir: &Path) -> Result<()> {
-    fs::File::open(dir).and_then(|d| d.sync_all()).map_err(|e| full_disk(e, dir))
+    fs::File::open(dir).and_then(|d| d.sync_all()).map_err(|e| writing(e, dir))
 }
 
 #[cfg(test)]
@@ -95,22 +95,22 @@ mod tests {
 
     #[test]
     fn nothing_shows_before_commit() -> Result<()> {
-        let out = tempfile::tempdir().map_err(|e| full_disk(e, Path::new("tmp")))?;
+        let out = tempfile::tempdir().map_err(|e| writing(e, Path::new("tmp")))?;
         let staging = Staging::new(out.path())?;
-        fs::write(staging.path("a"), "1").map_err(|e| full_disk(e, out.path()))?;
+        fs::write(staging.path("a"), "1").map_err(|e| writing(e, out.path()))?;
         assert!(!out.path().join("a").exists());
         staging.commit(&["a".to_owned()])?;
         assert!(out.path().join("a").exists());
-        let left: Vec<_> = fs::read_dir(out.path()).map_err(|e| full_disk(e, out.path()))?.flatten().collect();
+        let left: Vec<_> = fs::read_dir(out.path()).map_err(|e| writing(e, out.path()))?.flatten().collect();
         assert_eq!(left.len(), 1);
         Ok(())
     }
 
     #[test]
     fn a_dead_builds_folder_is_swept() -> Result<()> {
-        let out = tempfile::tempdir().map_err(|e| full_disk(e, Path::new("tmp")))?;
+        let out = tempfile::tempdir().map_err(|e| writing(e, Path::new("tmp")))?;
         let dead = out.path().join(".holdfast-dead");
-        fs::create_dir(&dead).and_then(|()| fs::write(dead.join("lock"), "")).map_err(|e| full_disk(e, &dead))?;
+        fs::create_dir(&dead).and_then(|()| fs::write(dead.join("lock"), "")).map_err(|e| writing(e, &dead))?;
         let _running = Staging::new(out.path())?;
         assert!(!dead.exists());
         Ok(())

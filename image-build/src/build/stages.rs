@@ -55,8 +55,8 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
     step.done(&root_hash);
 
     let step = job.progress.step("boot", 0);
-    let sizes = layout::Sizes::from(&job.recipe.sizes);
-    let layout = layout::Layout::new(&sizes, job.version, &hashes.root_hash)?;
+    let sizes = &job.recipe.sizes;
+    let layout = layout::Layout::new(sizes, job.version, &hashes.root_hash)?;
     let data = |path: &str| {
         let path = job.tools.data(path);
         std::fs::read(&path).environment(|| format!("reading {}", path.display()))
@@ -108,7 +108,7 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
         names.push(name);
     }
     let uki_name = format!("{}.efi", job.recipe.name);
-    std::fs::write(job.staging.path(&uki_name), &uki).map_err(|e| crate::cache::full_disk(e, &job.staging.path(&uki_name)))?;
+    std::fs::write(job.staging.path(&uki_name), &uki).map_err(|e| crate::cache::writing(e, &job.staging.path(&uki_name)))?;
     names.push(uki_name);
 
     made.extend([
@@ -157,7 +157,7 @@ fn usr_image(job: &Job, tree: &Tree, out: &std::path::Path) -> Result<u64> {
     let mut uuid = [0; 16];
     uuid.copy_from_slice(&Sha256::digest(format!("holdfast usr {}", job.version))[..16]);
     let options = usr::Options {
-        compression: job.recipe.compression.into(),
+        compression: job.recipe.compression,
         uuid,
         epoch: job.lock.epoch,
         slot: job.recipe.sizes.usr,

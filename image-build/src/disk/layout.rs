@@ -1,6 +1,7 @@
 //! Where the partitions are and what they are called.
 
 use init::gpt::{ALIGNMENT, Attributes, Guid, Partition, Table, types};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use updater::version::Version;
 
@@ -13,7 +14,7 @@ pub const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;
 
 /// Sizes of the partitions and of the disk, in bytes; multiples of 1 MiB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Sizes {
     /// EFI system partition.
     pub esp: u64,
@@ -35,18 +36,6 @@ impl Default for Sizes {
             usr: 1024 * MIB,
             verity: 16 * MIB,
             disk: 8192 * MIB,
-        }
-    }
-}
-
-impl From<&crate::recipe::Sizes> for Sizes {
-    fn from(sizes: &crate::recipe::Sizes) -> Self {
-        Sizes {
-            esp: sizes.esp,
-            oem: sizes.oem,
-            usr: sizes.usr,
-            verity: sizes.verity,
-            disk: sizes.disk.unwrap_or(Sizes::default().disk),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Package;
-use crate::cache::full_disk;
+use crate::cache::writing;
 use crate::error::Result;
 use crate::tree::{Kind, canonical};
 
@@ -18,7 +18,7 @@ pub fn extract(package: &Package, dir: &Path) -> Result<()> {
     for (path, node) in &package.nodes {
         let path = canonical(path);
         let target = dir.join(&path);
-        let fail = |e| full_disk(e, &target);
+        let fail = |e| writing(e, &target);
         match &node.kind {
             Kind::Dir => {
                 // A link that another package has here already leads to the directory.
@@ -47,10 +47,10 @@ pub fn extract(package: &Package, dir: &Path) -> Result<()> {
 /// Creates the parent and removes a file or link in the way.
 fn make_room(target: &Path) -> Result<()> {
     if let Some(parent) = target.parent() {
-        fs::create_dir_all(parent).map_err(|e| full_disk(e, parent))?;
+        fs::create_dir_all(parent).map_err(|e| writing(e, parent))?;
     }
     match fs::remove_file(target) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(full_disk(e, target)),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(writing(e, target)),
         _ => Ok(()),
     }
 }

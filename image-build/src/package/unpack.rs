@@ -11,7 +11,7 @@ use tar::{Archive, EntryType};
 
 use super::store::{self, Entry, Index, What};
 use super::{Package, ar, compressed, control};
-use crate::cache::{Cache, full_disk};
+use crate::cache::{Cache, writing};
 use crate::error::{Context, Error, Result};
 use crate::tree::clean;
 
@@ -104,7 +104,7 @@ fn convert(deb: &[u8], out: &mut File, name: &Path) -> Result<()> {
     if !have_data {
         return Err(Error::refused("the package has no data member"));
     }
-    store::finish(&mut sink.out, &index).map_err(|e| full_disk(e, name))
+    store::finish(&mut sink.out, &index).map_err(|e| writing(e, name))
 }
 
 fn read_control(member: &ar::Member<'_>, index: &mut Index) -> Result<()> {
@@ -299,7 +299,7 @@ impl Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.out
             .write_all(bytes)
-            .map_err(|e| full_disk(e, self.name))?;
+            .map_err(|e| writing(e, self.name))?;
         self.at += bytes.len() as u64;
         Ok(())
     }

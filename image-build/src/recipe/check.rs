@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::raw::{RawFile, RawRecipe, RawUnit, RawUser};
-use super::{Compression, File, Kernel, Recipe, Size, Sizes, Unit, Update, User};
+use super::{File, Kernel, Recipe, Size, Unit, Update, User};
+use crate::disk::layout::Sizes;
 use crate::error::{Error, Result};
 use crate::tree::clean;
 
@@ -117,12 +118,13 @@ impl Recipe {
             .collect::<Result<BTreeMap<_, _>>>()?;
         let users = check_users(raw.users)?;
         let size = |s: Option<Size>, default: u64| s.map_or(default, |s| s.0);
+        let default = Sizes::default();
         let sizes = Sizes {
-            usr: size(raw.sizes.usr, 1024 * MIB),
-            verity: size(raw.sizes.verity, 16 * MIB),
-            esp: size(raw.sizes.esp, 512 * MIB),
-            oem: size(raw.sizes.oem, 64 * MIB),
-            disk: raw.sizes.disk.map(|s| s.0),
+            usr: size(raw.sizes.usr, default.usr),
+            verity: size(raw.sizes.verity, default.verity),
+            esp: size(raw.sizes.esp, default.esp),
+            oem: size(raw.sizes.oem, default.oem),
+            disk: size(raw.sizes.disk, default.disk),
         };
         for (name, size) in [
             ("usr", sizes.usr),
@@ -151,7 +153,7 @@ impl Recipe {
             disable,
             mask,
             cmdline: raw.cmdline,
-            compression: raw.compression.unwrap_or(Compression::None),
+            compression: raw.compression.unwrap_or_default(),
             sizes,
             formats: raw.formats.into_iter().collect(),
             hostname: raw.hostname,

@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::disk::layout::Sizes;
+use crate::usr::Compression;
+
 pub(crate) use check::check_version;
 pub use size::Size;
 pub use suggest::closest;
@@ -78,33 +81,6 @@ pub enum Kernel {
     Generic,
     /// Smaller; lacks drivers of older and desktop hypervisors and of bare metal.
     Cloud,
-}
-
-/// Compression inside the /usr image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// None: fastest to build and boot, smallest updates.
-    None,
-    /// LZ4.
-    Lz4,
-    /// Zstandard.
-    Zstd,
-}
-
-/// Sizes in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Sizes {
-    /// One /usr slot.
-    pub usr: u64,
-    /// One hash tree slot.
-    pub verity: u64,
-    /// EFI system partition.
-    pub esp: u64,
-    /// OEM partition.
-    pub oem: u64,
-    /// The whole disk as shipped; `None`: what the partitions need.
-    pub disk: Option<u64>,
 }
 
 /// A file to add.

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::size::Size;
-use super::{Compression, Kernel};
+use super::Kernel;
+use crate::usr::Compression;
 
 /// One file. Every key is optional; see the README for their meaning.
 #[derive(Debug, Clone, Default, Deserialize)]

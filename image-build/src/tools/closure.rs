@@ -11,7 +11,7 @@ use crate::archive::Archive;
 use crate::archive::fetch::fetch;
 use crate::archive::lock::Lock;
 use crate::archive::mirror::Mirrors;
-use crate::cache::{Cache, full_disk};
+use crate::cache::{Cache, writing};
 use crate::error::Result;
 use crate::package::{extract, unpack};
 use crate::progress::Progress;
@@ -78,7 +78,7 @@ impl Tools {
         if last_id(cache, closure).as_deref() != Some(tools.id()) {
             cache.put("tools-last", closure.name(), |f| {
                 f.write_all(tools.id().as_bytes())
-                    .map_err(|e| full_disk(e, cache.root()))
+                    .map_err(|e| writing(e, cache.root()))
             })?;
         }
         Ok(tools)

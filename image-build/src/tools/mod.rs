@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, FULL_DISK, Result};
 
 pub use closure::Closure;
 
@@ -182,6 +182,8 @@ impl Command {
         }
         let stderr = String::from_utf8_lossy(&out.stderr);
         let tail = stderr.trim().chars().rev().take(1024).collect::<String>().chars().rev().collect::<String>();
-        Err(Error::environment(format!("{} failed ({}): {tail}", self.tool.path(), out.status)))
+        let error = Error::environment(format!("{} failed ({}): {tail}", self.tool.path(), out.status));
+        let full = ["No space left", "Disk quota exceeded", "File too large"].iter().any(|text| tail.contains(text));
+        Err(if full { error.hint(FULL_DISK) } else { error })
     }
 }

@@ -23,9 +23,11 @@ fn inspect_agrees_with_the_report() -> Result<()> {
     for image in [&fixture.image, &fixture.raw] {
         let found = build_image(&["inspect", "--verify", "--json", &image.to_string_lossy()])?;
         let found: serde_json::Value = serde_json::from_str(&found).environment(|| "reading inspect's output".into())?;
-        assert_eq!(found["root_hash"], report["root_hash"]);
-        assert_eq!(found["version"], report["version"]);
-        assert_eq!(found["verified"], true);
+        let slot = &found["slots"][0];
+        assert_eq!(slot["root_hash"], report["root_hash"]);
+        assert_eq!(slot["version"], report["version"]);
+        assert_eq!(slot["verified"], true);
+        assert_eq!(found["ukis"][0]["usr_present"], true);
     }
     Ok(())
 }

@@ -98,16 +98,6 @@ pub(crate) enum Reply {
     Body(Vec<u8>, Stamp),
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-            let _ = write!(out, "{b:02x}");
-            out
-        })
-}
-
 /// Directory mirrors: `file://` and plain paths.
 fn local(url: &str) -> Option<&str> {
     url.strip_prefix("file://")

@@ -7,9 +7,10 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::super::mirror::redact;
-use super::{Failure, hex, open_local};
-use crate::cache::full_disk;
+use super::{Failure, open_local};
+use crate::cache::writing;
 use crate::error::Error;
+use crate::hex;
 
 /// What a file must be.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +34,7 @@ pub(super) struct Partial<'a> {
 }
 
 fn disk(e: std::io::Error) -> Failure {
-    Failure::Final(full_disk(e, Path::new("the cache")))
+    Failure::Final(writing(e, Path::new("the cache")))
 }
 
 impl<'a> Partial<'a> {
@@ -120,7 +121,7 @@ impl<'a> Partial<'a> {
         if self.written != self.expected.size {
             return Err(self.wrong_size(self.written));
         }
-        let got = hex(&self.hasher.clone().finalize());
+        let got = hex::encode(&self.hasher.clone().finalize());
         if got != self.expected.sha256 {
             return Err(self.wrong(&format!(
                 "its SHA-256 is {got} instead of {}",

@@ -49,7 +49,7 @@ pub const WANTED: [(&str, &[&str]); 15] = [
     ),
     (
         "VMware, VirtualBox",
-        &["vmw_pvscsi", "mptspi", "mptsas", "mptfc", "BusLogic"],
+        &["vmw_pvscsi", "mptspi", "mptsas", "BusLogic"],
     ),
     ("SATA and IDE", &["ahci", "ata_piix", "ata_generic"]),
     (
