@@ -2,8 +2,11 @@
 
 use std::process::{Command, Output};
 
+use image_build::cache::Cache;
 use image_build::error::{Context, Result};
 use tests::fixture::builder;
+
+use super::mirror::{Fault, Mirror, minimal, private_cache};
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Output> {
     Command::new(builder()?).args(args).envs(env.iter().copied()).output().environment(|| "starting image-build".into())
@@ -113,21 +116,69 @@ fn not_an_image() -> Result<()> {
     Ok(())
 }
 
+/// A full disk, for whoever runs this: a limit on the size of files gives the same
+/// kind of error. 32 MiB stop mkfs.erofs, 1 GiB our own writing of the disk.
 #[test]
 fn output_on_a_full_disk() -> Result<()> {
-    // /dev/full cannot be a folder; a small tmpfs needs root, which set-up may have.
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("needs root to mount a small file system; the same path is tested by the cache's unit tests");
-        return Ok(());
-    }
     let temp = tempfile::tempdir().environment(|| "making a folder".into())?;
-    let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=32m", "none"]).arg(temp.path()).status();
-    assert!(status.is_ok_and(|s| s.success()), "mounting a small tmpfs");
-    let out = run(&["build", "minimal", "--quiet", "--force", "--out", &temp.path().join("out").to_string_lossy()], &[]);
-    let left = std::fs::read_dir(temp.path().join("out")).map(|d| d.count()).unwrap_or(0);
-    let unmounted = Command::new("umount").arg(temp.path()).status();
-    assert!(unmounted.is_ok_and(|s| s.success()), "unmounting it");
-    fails(&out?, 3, &["No space left"]);
+    for blocks in [65_536, 2_097_152] {
+        let out_dir = temp.path().join("out");
+        let out = Command::new("/bin/sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", &blocks.to_string()])
+            .arg(builder()?)
+            .args(["build", "minimal", "--quiet", "--out"])
+            .arg(&out_dir)
+            .output()
+            .environment(|| "starting image-build".into())?;
+        fails(&out, 3, &["File too large", "free some space"]);
+        let left = std::fs::read_dir(&out_dir).map(|d| d.count()).unwrap_or(0);
+        assert_eq!(left, 0, "files were left in the output folder");
+    }
+    Ok(())
+}
+
+/// Builds `minimal` from a mirror with a fault, with a cache that lacks `package`.
+fn mirror_fails(fault: Fault, package: &str, status: i32, says: &[&str]) -> Result<()> {
+    let temp = tempfile::tempdir().environment(|| "making a folder".into())?;
+    let (shared, mirrors) = (Cache::open(None)?, image_build::build::mirrors(None, None)?);
+    let lock = minimal(&shared, &mirrors)?;
+    let cache = private_cache(&temp.path().join("cache"), &shared, &lock, package)?;
+    let mirror = Mirror::start(&shared, &mirrors, &lock, fault)?;
+    let (root, dir) = (cache.root().to_string_lossy(), temp.path().join("out"));
+    let out_dir = dir.to_string_lossy();
+    let out = run(&["build", "minimal", "--quiet", "--mirror", &mirror.url(), "--cache", &root, "--out", &out_dir], &[])?;
+    fails(&out, status, says);
+    let left = std::fs::read_dir(&dir).map(|d| d.count()).unwrap_or(0);
     assert_eq!(left, 0, "files were left in the output folder");
+    let entry = lock.packages.iter().find(|p| p.name == package);
+    assert!(entry.is_none_or(|p| cache.get("deb", &p.sha256).is_none()), "the bad file is in the cache");
+    Ok(())
+}
+
+/// The lists' expiry is tested where the clock can be chosen: in the archive's own tests.
+#[test]
+fn tampered_lists() -> Result<()> {
+    mirror_fails(Fault::TamperedRelease, "", 4, &["InRelease", "signature"])
+}
+
+#[test]
+fn package_with_another_hash() -> Result<()> {
+    mirror_fails(Fault::WrongHash("base-files".into()), "base-files", 4, &["base-files", "SHA-256"])
+}
+
+#[test]
+fn truncated_package() -> Result<()> {
+    mirror_fails(Fault::Truncated("base-files".into()), "base-files", 4, &["base-files"])
+}
+
+#[test]
+fn mirror_that_dies_midway() -> Result<()> {
+    mirror_fails(Fault::Dies("systemd".into()), "systemd", 3, &["systemd", "fetching"])
+}
+
+#[test]
+fn no_mirror_at_all() -> Result<()> {
+    let out = run(&["build", "minimal", "--quiet", "--mirror", "nonsense"], &[])?;
+    fails(&out, 2, &["nonsense"]);
     Ok(())
 }

@@ -3,8 +3,11 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use image_build::cache::Cache;
 use image_build::error::{Context, Error, Result};
 use tests::fixture::{build_image, builder};
+
+use super::mirror::{minimal, private_cache};
 
 #[test]
 fn kill_at_any_point() -> Result<()> {
@@ -13,8 +16,9 @@ fn kill_at_any_point() -> Result<()> {
     // An empty cache of its own for what is unpacked; downloads come from the shared
     // one, so that the kills fall into the build and not into the network.
     let cache = temp.path().join("cache");
-    let shared = image_build::cache::Cache::open(None)?;
-    copy_links(&shared.root().join("deb"), &cache.join("deb"))?;
+    let (shared, mirrors) = (Cache::open(None)?, image_build::build::mirrors(None, None)?);
+    let lock = minimal(&shared, &mirrors)?;
+    private_cache(&cache, &shared, &lock, "")?;
     for delay in [50, 200, 500, 1000, 2000, 3500, 6000] {
         let mut child = Command::new(builder()?)
             .args(["build", "minimal", "--quiet", "--format", "qcow2", "--cache"])
@@ -52,18 +56,4 @@ fn kill_at_any_point() -> Result<()> {
 fn visible(dir: &std::path::Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).filter(|n| !n.starts_with('.')).collect()
-}
-
-fn copy_links(from: &std::path::Path, to: &std::path::Path) -> Result<()> {
-    let what = || format!("copying {}", from.display());
-    std::fs::create_dir_all(to).environment(what)?;
-    for entry in std::fs::read_dir(from).environment(what)?.flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_links(&entry.path(), &target)?;
-        } else if std::fs::hard_link(entry.path(), &target).is_err() {
-            std::fs::copy(entry.path(), &target).environment(what)?;
-        }
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod interrupted;
+mod mirror;
 mod noop;
 mod reproducible;
 mod unprivileged;
