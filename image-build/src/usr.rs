@@ -12,9 +12,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 use tar::{Builder, EntryType, Header};
 
+use crate::cache::writing;
 use crate::error::{Context, Error, Result};
 use crate::tools::{Tool, Tools};
 use crate::tree::{Content, Kind, Node, Tree};
@@ -64,14 +67,11 @@ pub fn write(tree: &Tree, tools: &Tools, options: &Options, out: &Path) -> Resul
         Compression::Lz4 => drop(command.args(["-zlz4hc,level=12", "-C65536", "--workers=1"])),
         Compression::Zstd => drop(command.args(["-zzstd,level=15", "-C65536", "--workers=1"])),
     }
-    match std::fs::remove_file(out) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            return Err(
-                Error::environment(format!("removing the old {}", out.display())).because(e),
-            );
-        }
-        _ => {}
-    }
+    let need = match options.compression {
+        Compression::None => tree.file_bytes(),
+        _ => 0,
+    };
+    check_room(out, need)?;
     // With no source given it reads standard input.
     command
         .arg(out)
@@ -100,6 +100,22 @@ pub fn write(tree: &Tree, tools: &Tools, options: &Options, out: &Path) -> Resul
         .hint("remove packages, set `compression: zstd`, or enlarge `sizes.usr` in the recipe"));
     }
     Ok(padded)
+}
+
+/// Makes sure that `need` bytes fit where `out` will be, and that nothing is there:
+/// what mkfs.erofs says when the disk is full does not mention the disk.
+fn check_room(out: &Path, need: u64) -> Result<()> {
+    let file = File::create(out).map_err(|e| writing(e, out))?;
+    let room = match i64::try_from(need) {
+        Ok(need) if need > 0 => fallocate(&file, FallocateFlags::empty(), 0, need),
+        _ => Ok(()),
+    };
+    std::fs::remove_file(out).map_err(|e| writing(e, out))?;
+    match room {
+        // Some file systems cannot tell.
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        Err(e) => Err(writing(e.into(), out)),
+    }
 }
 
 /// Writes the tree's `usr/` as a tar archive whose root is `usr` itself.

@@ -192,8 +192,10 @@ fn parse(text: &str, name: &str) -> Result<RawRecipe> {
             }
             other => {
                 let text = other.to_string();
-                let text = text.lines().next().unwrap_or("not valid YAML").to_owned();
-                Error::input(format!("{name}{at}: {text}"))
+                let text = text.lines().next().unwrap_or("not valid YAML");
+                // The place is said already, in the form that editors know.
+                let text = text.split(" at line ").next().unwrap_or(text);
+                Error::input(format!("{name}{at}: {text}")).hint("correct that line of the recipe")
             }
         }
     })

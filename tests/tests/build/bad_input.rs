@@ -44,7 +44,7 @@ fn unknown_key() -> Result<()> {
 
 #[test]
 fn mistyped_value() -> Result<()> {
-    recipe_fails("name: mine\nextends: minimal\nsizes:\n  usr: very big\n", 1, &["usr", "mine.yaml", "4"])
+    recipe_fails("name: mine\nextends: minimal\nsizes:\n  usr: very big\n", 1, &["mine.yaml:4:", "very big", "512 MiB"])
 }
 
 #[test]

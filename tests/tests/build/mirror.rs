@@ -65,7 +65,8 @@ fn link(from: &Path, to: &Path) -> Result<()> {
     if let Some(dir) = to.parent() {
         std::fs::create_dir_all(dir).environment(what)?;
     }
-    if std::fs::hard_link(from, to).is_err() {
+    // A package may be both in the image and among the tools.
+    if !to.exists() && std::fs::hard_link(from, to).is_err() {
         std::fs::copy(from, to).environment(what)?;
     }
     Ok(())
