@@ -9,6 +9,10 @@ const STEP: &str = "defaults";
 /// Path and content, from the repository. Mode 0644, sudoers 0440.
 const ASSETS: &[(&str, &str)] = &[
     (
+        "etc/default/locale",
+        include_str!("../../assets/etc/default/locale"),
+    ),
+    (
         "etc/environment",
         include_str!("../../assets/etc/environment"),
     ),
@@ -69,6 +73,26 @@ const ASSETS: &[(&str, &str)] = &[
     (
         "usr/lib/systemd/system/ssh.service.d/10-host-key.conf",
         include_str!("../../assets/usr/lib/systemd/system/ssh.service.d/10-host-key.conf"),
+    ),
+    (
+        "usr/lib/systemd/system/systemd-network-generator.service.d/10-holdfast.conf",
+        include_str!(
+            "../../assets/usr/lib/systemd/system/systemd-network-generator.service.d/10-holdfast.conf"
+        ),
+    ),
+    (
+        "usr/lib/systemd/system/systemd-resolved.service",
+        include_str!("../../assets/usr/lib/systemd/system/systemd-resolved.service"),
+    ),
+    (
+        "usr/lib/systemd/system/systemd-timesyncd.service",
+        include_str!("../../assets/usr/lib/systemd/system/systemd-timesyncd.service"),
+    ),
+    (
+        "usr/lib/systemd/system/systemd-udev-trigger.service.d/10-holdfast.conf",
+        include_str!(
+            "../../assets/usr/lib/systemd/system/systemd-udev-trigger.service.d/10-holdfast.conf"
+        ),
     ),
     (
         "usr/lib/systemd/system/usr-share-oem.mount",

@@ -67,7 +67,13 @@ impl Accel {
     pub(super) fn arguments(self) -> [&'static str; 4] {
         match self {
             Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Accel::Tcg => ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"],
+            // No virtual machines inside an emulated one: its system would only load the drivers for them.
+            Accel::Tcg => [
+                "-accel",
+                "tcg,thread=multi,tb-size=512",
+                "-cpu",
+                "max,svm=off",
+            ],
         }
     }
 }

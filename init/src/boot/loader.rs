@@ -181,6 +181,15 @@ impl Loader {
         }
     }
 
+    /// Forgets what was asked for and not begun: udev asks again, and the way to the system is shorter without it.
+    pub fn forget_rest(&self) {
+        let mut guard = self.shared.lock();
+        let work = &mut *guard;
+        for name in work.queue.drain(..) {
+            work.requested.remove(&name);
+        }
+    }
+
     /// Starts no more modules: what is left is for udev, and the end of this program need not wait for it.
     pub fn stop(&self) {
         let mut work = self.shared.lock();
@@ -193,6 +202,12 @@ impl Loader {
         for name in self.shared.index.find(modalias) {
             self.request(name);
         }
+    }
+
+    /// Asks for all modules a device needs, and waits as [`Self::require`] does.
+    pub fn require_for(&self, modalias: &str) {
+        let names: Vec<&str> = self.shared.index.find(modalias).into_iter().collect();
+        self.require(&names);
     }
 
     /// Asks for modules and waits until each is loaded or has failed.

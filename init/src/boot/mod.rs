@@ -74,11 +74,12 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
     // The kernel asks for crypto algorithms through this program; see `modprobe`.
     let _ = fs::write("/proc/sys/kernel/modprobe", "/init");
     let loader = loader::Loader::start(index, cmdline.clone());
-    search::coldplug(&loader);
+    let processor = search::processor();
+    loader.request_for(&processor);
     cmdline
         .forced_modules()
         .for_each(|name| loader.request(&name));
-    ALWAYS.iter().for_each(|name| loader.request(name));
+    search::coldplug(&loader);
 
     let root_guid = match &wanted {
         root::Wanted::Guid(guid) => Some(*guid),
@@ -92,6 +93,14 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
         Duration::from_secs(timeout),
     )?;
     let disk_time = clock.elapsed();
+    loader.forget_rest();
+    // What is wanted in any case may have been in the queue still.
+    cmdline
+        .forced_modules()
+        .for_each(|name| loader.request(&name));
+    ALWAYS.iter().for_each(|name| loader.request(name));
+    // Verity and ext4 take the fastest checksum there is when they start, and keep it.
+    loader.require_for(&processor);
     let record_disk = found.disk.has_record_area().then(|| found.disk.path());
     if let Ok(mut known) = RECORD_DISK.lock() {
         known.clone_from(&record_disk);

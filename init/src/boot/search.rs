@@ -11,6 +11,7 @@ use super::log;
 use super::uevent::{Listener, Next, Uevent};
 use crate::cmdline::RootHash;
 use crate::gpt::{Copy, Guid, types};
+use crate::modules::ALWAYS;
 use crate::slots::{self, Missing, Slot};
 
 /// When the table is good and the kernel still has no partitions, how long it may take before we add them.
@@ -27,22 +28,46 @@ pub struct Found {
     pub verity: u32,
 }
 
-/// Asks for the modules of every device there is.
+/// Asks for the modules of every device there is, and for [`ALWAYS`]. Those that are certainly needed come before those
+/// that mostly are not: each module takes a while to link, and the queue is cut short when the disk is found.
 pub fn coldplug(loader: &Loader) {
     let read = |path: &std::path::Path| fs::read_to_string(path).unwrap_or_default();
-    loader.request_for(read("/sys/devices/system/cpu/modalias".as_ref()).trim());
-    for bus in fs::read_dir("/sys/bus").into_iter().flatten().flatten() {
-        for device in fs::read_dir(bus.path().join("devices"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let modalias = read(&device.path().join("modalias"));
-            if !modalias.is_empty() {
-                loader.request_for(modalias.trim());
-            }
-        }
-    }
+    let mut aliases: Vec<String> = fs::read_dir("/sys/bus")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .flat_map(|bus| fs::read_dir(bus.path().join("devices")))
+        .flatten()
+        .flatten()
+        .map(|device| read(&device.path().join("modalias")).trim().to_owned())
+        .filter(|alias| !alias.is_empty())
+        .collect();
+    aliases.sort_by_key(|alias| !is_paravirtual(alias));
+    let first = aliases
+        .iter()
+        .take_while(|alias| is_paravirtual(alias))
+        .count();
+    let (paravirtual, other) = aliases.split_at(first);
+    paravirtual
+        .iter()
+        .for_each(|alias| loader.request_for(alias));
+    ALWAYS.iter().for_each(|name| loader.request(name));
+    other.iter().for_each(|alias| loader.request_for(alias));
+}
+
+/// The modalias of the processor: what it needs are faster versions of checksums.
+pub fn processor() -> String {
+    fs::read_to_string("/sys/devices/system/cpu/modalias")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// A device that only virtual machines have: where there is one, it is what the machine boots from, as a rule.
+fn is_paravirtual(alias: &str) -> bool {
+    ["virtio:", "xen:", "vmbus:"]
+        .iter()
+        .any(|bus| alias.starts_with(bus))
 }
 
 struct Search<'a> {

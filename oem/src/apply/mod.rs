@@ -16,6 +16,7 @@ use crate::root::Root;
 use crate::status::{Report, Resource, State};
 use jobs::Jobs;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a step came to.
@@ -55,7 +56,7 @@ pub fn apply(plan: &Plan, root: &Root, systemd: Option<&dyn Systemd>) -> Result<
         root,
         systemd,
         jobs: Jobs::read(root)?,
-        units: false,
+        units: BTreeSet::new(),
         network: false,
     };
     let resources = plan.steps.iter().map(|s| run.step(s)).collect();
@@ -72,8 +73,8 @@ struct Run<'a> {
     root: &'a Root,
     systemd: Option<&'a dyn Systemd>,
     jobs: Jobs,
-    /// A unit file changed since the last reload.
-    units: bool,
+    /// Paths of unit files that changed since the last reload.
+    units: BTreeSet<String>,
     /// A network unit changed.
     network: bool,
 }
@@ -111,7 +112,9 @@ impl Run<'_> {
                 if out.state == State::Done
                     && let Some(path) = action.path()
                 {
-                    self.units |= unit_dir(path);
+                    if unit_dir(path) {
+                        self.units.insert(path.to_owned());
+                    }
                     self.network |= network_dir(path);
                 }
             }
@@ -180,12 +183,19 @@ impl Run<'_> {
     }
 
     fn reload(&mut self) -> Result<Outcome> {
-        if !self.units && !self.jobs.reload_owed {
+        if self.units.is_empty() && !self.jobs.reload_owed {
             return Ok(Outcome::new(State::Unchanged));
         }
         let Some(systemd) = self.systemd else {
             return Ok(deferred());
         };
+        if !self.jobs.reload_owed && !self.units.iter().any(|path| is_loaded(systemd, path)) {
+            self.units.clear();
+            return Ok(Outcome::with(
+                State::Unchanged,
+                "all units are new to systemd",
+            ));
+        }
         // Remembered, so that a failure here is made good by the next run.
         self.jobs.reload_owed = true;
         systemd.reload()?;
@@ -209,6 +219,61 @@ impl Run<'_> {
     }
 }
 
+/// Whether systemd may hold an older version of what is in this file. It reads units it does not know when they are first
+/// asked for, and a reload stops it for long: seconds on a slow machine that is booting.
+fn is_loaded(systemd: &dyn Systemd, path: &str) -> bool {
+    let Some((_, inside)) = path.split_once("/systemd/system/") else {
+        return true;
+    };
+    let name = match inside.split_once('/') {
+        None => inside,
+        Some((directory, _)) => match directory.strip_suffix(".d") {
+            Some(name) => name,
+            // `wants` and the like: for the next boot.
+            None => return false,
+        },
+    };
+    // Drop-ins for many units at once, and templates, may concern any.
+    let many = name.contains("@.") || name.contains("-.") || !name.contains('.');
+    many || !matches!(systemd.active_state(name), Ok(None))
+}
+
 fn deferred() -> Outcome {
     Outcome::with(State::Deferred, "no running systemd here")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloudconfig::Verb;
+
+    struct Knows(&'static str);
+
+    impl Systemd for Knows {
+        fn reload(&self) -> Result<()> {
+            Ok(())
+        }
+        fn job(&self, _: &str, _: Verb) -> Result<String> {
+            Ok(String::new())
+        }
+        fn active_state(&self, unit: &str) -> Result<Option<String>> {
+            Ok((unit == self.0).then(|| "inactive".into()))
+        }
+    }
+
+    #[test]
+    fn only_what_systemd_has_read_needs_a_reload() {
+        let systemd = Knows("docker.service");
+        let loaded = |path: &str| is_loaded(&systemd, path);
+        assert!(loaded("/etc/systemd/system/docker.service"));
+        assert!(loaded("/etc/systemd/system/docker.service.d/10-x.conf"));
+        assert!(loaded("/run/systemd/system/service.d/10-x.conf"));
+        assert!(loaded("/etc/systemd/system/web@.service"));
+        assert!(loaded("/etc/systemd/system/foo-.service.d/10-x.conf"));
+        assert!(!loaded("/etc/systemd/system/es.service"));
+        assert!(!loaded("/etc/systemd/system/es.service.d/10-x.conf"));
+        assert!(!loaded(
+            "/etc/systemd/system/multi-user.target.wants/es.service"
+        ));
+    }
 }
