@@ -8,6 +8,8 @@ use crate::inspect;
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  image-build inspect out/docker.qcow2\n  \
+    image-build inspect out/docker.raw --verify --json")]
 pub struct Args {
     /// Image to read (raw or qcow2)
     image: PathBuf,

@@ -9,6 +9,8 @@ use crate::error::Result;
 
 /// Arguments of `lock`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  image-build lock my-recipe.yaml\n  \
+    image-build lock docker --out docker.lock")]
 pub struct Args {
     /// Built-in recipe (docker, minimal, cluster) or path of a recipe file
     #[arg(default_value = "docker")]
