@@ -8,8 +8,8 @@ use object::{Object, ObjectSection};
 use crate::error::{Context, Error, Result};
 use crate::finalize::{Guest, GuestFile};
 
-/// Reads them from `dir`, else `$HOLDFAST_GUEST_BIN`, else from beside the running
-/// program or its sibling folder `guest` (cargo's profile folder).
+/// Reads them from `dir`, else `$HOLDFAST_GUEST_BIN`, else from the folder `guest`
+/// (cargo's profile) beside that of the running program, else from beside it.
 pub fn load(dir: Option<&Path>) -> Result<Guest> {
     let dir = match dir {
         Some(dir) => dir.to_path_buf(),
@@ -41,8 +41,9 @@ fn find() -> Result<PathBuf> {
     }
     let exe = std::env::current_exe().environment(|| "finding the running program".into())?;
     let here = exe.parent().unwrap_or(Path::new("/"));
-    // target/<triple>/release/image-build, and test programs one folder deeper.
-    [here.to_path_buf(), here.join("../guest"), here.join("../../guest")]
+    // Cargo's folder of the profile `guest` first: what other profiles leave beside
+    // this program is larger, and may be old. Test programs are one folder deeper.
+    [here.join("../guest"), here.join("../../guest"), here.to_path_buf()]
         .into_iter()
         .find(|d| ["init", "oem", "updater"].iter().all(|n| d.join(n).is_file()))
         .ok_or_else(|| missing(Error::environment(format!("no `init`, `oem` and `updater` beside {}", exe.display()))))

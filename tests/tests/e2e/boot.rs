@@ -9,7 +9,7 @@ fn boots(name: &str, firmware: Firmware) -> Result<Guest> {
     config.firmware = firmware;
     let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;
-    guest.expect("hostname", "web1")?;
+    guest.expect("hostname", "web1.example.test")?;
     guest.expect("findmnt -no FSTYPE,SOURCE /usr", "erofs /dev/mapper/usr")?;
     guest.expect("findmnt -no FSTYPE /", "ext4")?;
     guest.expect("findmnt -no FSTYPE /etc", "overlay")?;

@@ -8,7 +8,7 @@ fn survives(name: &str, user_data: &[u8], complaint: &str) -> Result<()> {
     let mut config = config(name, "ec2")?;
     config.scenario.user_data = Some(user_data.to_vec());
     let guest = Guest::boot(name, &config)?;
-    guest.expect("hostname", "web1")?;
+    guest.expect("hostname", "web1.example.test")?;
     let report = guest.sh("sudo oem status; sudo journalctl -b -u 'oem*' --no-pager -o cat")?;
     assert!(report.contains(complaint), "{name}: no {complaint:?} in\n{report}");
     Ok(())

@@ -43,5 +43,5 @@ fn a_silent_service_on_a_later_boot_changes_nothing() -> Result<()> {
     guest.shut_down()?;
     config.scenario.mode = Mode::Silent;
     let guest = Guest::boot(name, &config)?;
-    guest.expect("hostname", "web1")
+    guest.expect("hostname", "web1.example.test")
 }

@@ -34,7 +34,7 @@ fn configures(name: &str, provider: &str, detected: &str) -> Result<()> {
     config.scenario.user_data = Some(USER_DATA.into());
     let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;
-    guest.expect("hostname", "web1")?;
+    guest.expect("hostname", "web1.example.test")?;
     guest.expect("sudo cat /etc/greeting", "hello from 10.0.2.15")?;
     guest.expect("stat -c '%a %U' /etc/greeting", "640 root")?;
     guest.expect("ls /run/hello /run/hello-again", "/run/hello\n/run/hello-again")?;
@@ -62,10 +62,15 @@ fn openstack_service() -> Result<()> {
 
 #[test]
 fn openstack_drive() -> Result<()> {
-    configures("provider-openstack-drive", "openstack-drive", "openstack")
+    configures("provider-openstack-drive", "openstack-configdrive", "openstack")
 }
 
 #[test]
 fn nocloud() -> Result<()> {
     configures("provider-nocloud", "nocloud", "nocloud")
+}
+
+#[test]
+fn cloudstack_drive() -> Result<()> {
+    configures("provider-cloudstack-drive", "cloudstack-configdrive", "cloudstack")
 }

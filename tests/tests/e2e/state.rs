@@ -46,7 +46,7 @@ fn second_boot_keeps_state_and_applies_nothing_and_a_larger_disk_is_used() -> Re
     let status = guest.oem_status()?;
     let changed = status["resources"]
         .as_array()
-        .map(|all| all.iter().filter(|r| r["state"] == "changed" || r["state"] == "failed").count());
+        .map(|all| all.iter().filter(|r| r["state"] != "unchanged").count());
     assert_eq!(changed, Some(0), "{status:#}");
 
     let grown = root_size(&guest)?;

@@ -30,7 +30,7 @@ fn flipped(name: &str, offset: impl FnOnce(&File, u64, u64) -> Result<u64>) -> R
         .iter()
         .find(|p| p.number == image_build::disk::layout::number::USR_A)
         .ok_or_else(|| Error::refused("the image has no usr partition"))?;
-    let at = usr.start + offset(&copy, usr.start, usr.size)?;
+    let at = usr.start + offset(&copy, usr.start, usr.bytes)?;
     let mut byte = [0];
     copy.read_exact_at(&mut byte, at).environment(what)?;
     copy.write_all_at(&[!byte[0]], at).environment(what)?;
