@@ -32,7 +32,7 @@ fn second_boot_keeps_state_and_applies_nothing_and_a_larger_disk_is_used() -> Re
     let identity = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub; stat -c '%n %Y %i' /etc/kept /etc/hostname \
                     /etc/systemd/system/kept.service /home/core/.ssh/authorized_keys.d/oem; findmnt -no UUID /";
     let before = guest.sh(identity)?;
-    guest.expect("echo mine > mine; sudo docker volume create v; sync", "v")?;
+    guest.expect("echo mine > mine && sudo docker volume create vol1 && sync", "vol1")?;
     let size = root_size(&guest)?;
     guest.shut_down()?;
 
@@ -41,7 +41,7 @@ fn second_boot_keeps_state_and_applies_nothing_and_a_larger_disk_is_used() -> Re
     let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;
     assert_eq!(guest.sh(identity)?, before, "files or identity changed on the second boot");
-    guest.expect("cat mine; sudo docker volume ls -q", "mine\nv")?;
+    guest.expect("cat mine && sudo docker volume ls -q", "mine\nvol1")?;
     guest.expect("systemctl is-active kept.service", "active")?;
     let status = guest.oem_status()?;
     let changed = status["resources"]
