@@ -40,14 +40,20 @@ pub struct Error {
 }
 
 /// What helps when a disk is full.
-pub(crate) const FULL_DISK: &str = "free some space, or point HOLDFAST_CACHE and --out at another disk";
+pub(crate) const FULL_DISK: &str =
+    "free some space, or point HOLDFAST_CACHE and --out at another disk";
 
 /// Result with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Error { kind, what: what.into(), hint: None, source: None }
+        Error {
+            kind,
+            what: what.into(),
+            hint: None,
+            source: None,
+        }
     }
     /// The user's input is wrong.
     pub fn input(what: impl Into<String>) -> Self {
@@ -114,7 +120,9 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|e| e as &(dyn StdError + 'static))
+        self.source
+            .as_deref()
+            .map(|e| e as &(dyn StdError + 'static))
     }
 }
 

@@ -39,18 +39,28 @@ impl Progress {
         } else {
             How::Lines
         };
-        Progress { how, started: Instant::now() }
+        Progress {
+            how,
+            started: Instant::now(),
+        }
     }
     /// No output at all.
     pub fn quiet() -> Self {
-        Progress { how: How::Quiet, started: Instant::now() }
+        Progress {
+            how: How::Quiet,
+            started: Instant::now(),
+        }
     }
     /// Starts a step. `total` is in bytes when known; 0 shows a spinner.
     pub fn step(&self, name: impl Into<String>, total: u64) -> Step {
         let name = name.into();
         let bar = match &self.how {
             How::Bars(all) => {
-                let bar = all.add(if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) });
+                let bar = all.add(if total == 0 {
+                    ProgressBar::new_spinner()
+                } else {
+                    ProgressBar::new(total)
+                });
                 let template = if total == 0 {
                     "  {spinner} {msg}"
                 } else {
@@ -65,7 +75,13 @@ impl Progress {
             _ => ProgressBar::hidden(),
         };
         bar.set_message(name.clone());
-        Step { bar, name, lines: !matches!(self.how, How::Quiet), began: Instant::now(), origin: self.started }
+        Step {
+            bar,
+            name,
+            lines: !matches!(self.how, How::Quiet),
+            began: Instant::now(),
+            origin: self.started,
+        }
     }
     /// Prints a line for the user (a warning, a result) without tearing bars.
     pub fn note(&self, text: &str) {

@@ -72,20 +72,39 @@ pub fn shares(tree: &Tree) -> (Vec<Share>, Vec<Share>) {
     let mut by_origin: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     let mut by_dir: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for (path, node) in tree.iter() {
-        let Kind::File(content) = &node.kind else { continue };
-        let dir = path.split('/').take(3.min(path.split('/').count() - 1)).collect::<Vec<_>>().join("/");
-        for slot in [by_origin.entry(&node.origin).or_default(), by_dir.entry(dir).or_default()] {
+        let Kind::File(content) = &node.kind else {
+            continue;
+        };
+        let dir = path
+            .split('/')
+            .take(3.min(path.split('/').count() - 1))
+            .collect::<Vec<_>>()
+            .join("/");
+        for slot in [
+            by_origin.entry(&node.origin).or_default(),
+            by_dir.entry(dir).or_default(),
+        ] {
             slot.0 += content.len();
             slot.1 += 1;
         }
     }
     let sorted = |list: Vec<(String, (u64, u64))>| {
-        let mut list: Vec<Share> =
-            list.into_iter().map(|(name, (bytes, files))| Share { name, bytes, files }).collect();
+        let mut list: Vec<Share> = list
+            .into_iter()
+            .map(|(name, (bytes, files))| Share { name, bytes, files })
+            .collect();
         list.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
         list
     };
-    (sorted(by_origin.into_iter().map(|(n, s)| (n.to_owned(), s)).collect()), sorted(by_dir.into_iter().collect()))
+    (
+        sorted(
+            by_origin
+                .into_iter()
+                .map(|(n, s)| (n.to_owned(), s))
+                .collect(),
+        ),
+        sorted(by_dir.into_iter().collect()),
+    )
 }
 
 impl Report {
@@ -99,12 +118,25 @@ impl Report {
     /// A summary of a few lines.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let _ = writeln!(out, "{} {}  kernel {}  usrhash {}", self.name, self.version, self.kernel, self.root_hash);
+        let _ = writeln!(
+            out,
+            "{} {}  kernel {}  usrhash {}",
+            self.name, self.version, self.kernel, self.root_hash
+        );
         for (name, bytes) in &self.sizes {
             let _ = writeln!(out, "  {name:<28} {:>9}", megabytes(*bytes));
         }
-        for (name, room) in [("usr slot", &self.usr_slot), ("verity slot", &self.verity_slot), ("ESP (3 UKIs)", &self.esp)] {
-            let _ = writeln!(out, "  {name:<28} {:>3} % of {}", room.percent(), megabytes(room.size));
+        for (name, room) in [
+            ("usr slot", &self.usr_slot),
+            ("verity slot", &self.verity_slot),
+            ("ESP (3 UKIs)", &self.esp),
+        ] {
+            let _ = writeln!(
+                out,
+                "  {name:<28} {:>3} % of {}",
+                room.percent(),
+                megabytes(room.size)
+            );
         }
         out
     }

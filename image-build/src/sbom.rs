@@ -84,10 +84,18 @@ pub fn spdx(name: &str, version: &str, lock: &Lock, root_hash: &str) -> Vec<u8> 
         license_declared: NONE,
         copyright_text: NONE,
         source_info: None,
-        checksums: vec![Checksum { algorithm: "SHA256", checksum_value: sum.to_owned() }],
+        checksums: vec![Checksum {
+            algorithm: "SHA256",
+            checksum_value: sum.to_owned(),
+        }],
         external_refs: Vec::new(),
     };
-    let mut packages = vec![package(IMAGE.to_owned(), &format!("holdfast-{name}"), version, root_hash)];
+    let mut packages = vec![package(
+        IMAGE.to_owned(),
+        &format!("holdfast-{name}"),
+        version,
+        root_hash,
+    )];
     let mut relationships = vec![Relationship {
         spdx_element_id: "SPDXRef-DOCUMENT".to_owned(),
         relationship_type: "DESCRIBES",
@@ -138,7 +146,9 @@ pub fn spdx(name: &str, version: &str, lock: &Lock, root_hash: &str) -> Vec<u8> 
 fn percent(text: &str) -> String {
     text.bytes()
         .map(|b| match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => char::from(b).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => {
+                char::from(b).to_string()
+            }
             _ => format!("%{b:02X}"),
         })
         .collect()
@@ -171,7 +181,10 @@ mod tests {
         };
         let bytes = spdx("docker", "1", &lock, "cd");
         let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        assert_eq!(json["packages"][1]["SPDXID"], "SPDXRef-deb-libstdc-plus-plus6");
+        assert_eq!(
+            json["packages"][1]["SPDXID"],
+            "SPDXRef-deb-libstdc-plus-plus6"
+        );
         assert_eq!(
             json["packages"][1]["externalRefs"][0]["referenceLocator"],
             "pkg:deb/debian/libstdc%2B%2B6@14.2.0-19%2Bb1?arch=amd64&distro=trixie"

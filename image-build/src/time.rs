@@ -16,7 +16,14 @@ fn civil(epoch: i64) -> (i64, u32, u32, u32, u32, u32) {
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + i64::from(month <= 2);
     let small = |n: i64| u32::try_from(n).unwrap_or(0);
-    (year, small(month), small(day), small(secs / 3600), small(secs / 60 % 60), small(secs % 60))
+    (
+        year,
+        small(month),
+        small(day),
+        small(secs / 3600),
+        small(secs / 60 % 60),
+        small(secs % 60),
+    )
 }
 
 /// `2026-11-22T14:12:00Z` (RFC 3339).

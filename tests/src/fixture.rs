@@ -36,22 +36,39 @@ pub struct Fixture {
 pub fn fixture() -> Result<&'static Fixture> {
     static FIXTURE: OnceLock<std::result::Result<Fixture, String>> = OnceLock::new();
     FIXTURE
-        .get_or_init(|| make().map_err(|e| format!("{}\n{}", e.chain(), e.hint_text().unwrap_or_default())))
+        .get_or_init(|| {
+            make().map_err(|e| format!("{}\n{}", e.chain(), e.hint_text().unwrap_or_default()))
+        })
         .as_ref()
         .map_err(|e| Error::environment(format!("setting up: {e}")))
 }
 
 fn make() -> Result<Fixture> {
     let out = work_dir()?;
-    build_image(&["build", "docker", "--format", "qcow2,raw", "--out", &out.to_string_lossy()])?;
+    build_image(&[
+        "build",
+        "docker",
+        "--format",
+        "qcow2,raw",
+        "--out",
+        &out.to_string_lossy(),
+    ])?;
     let cache = Cache::open(None)?;
     let mirrors = build::mirrors(None, None)?;
     let progress = Progress::quiet();
-    let archive = || image_build::archive::Archive::open(&cache, &mirrors, "trixie", "amd64", &progress);
+    let archive =
+        || image_build::archive::Archive::open(&cache, &mirrors, "trixie", "amd64", &progress);
     let tools = Tools::last_or(&cache, &mirrors, archive, Closure::Run, &progress)?;
     let (accel, _) = Accel::probe(&tools, &cache)?;
     let key = KeyPair::in_cache(&tools, &cache)?;
-    Ok(Fixture { tools, accel, key, image: out.join("docker.qcow2"), raw: out.join("docker.raw"), cache })
+    Ok(Fixture {
+        tools,
+        accel,
+        key,
+        image: out.join("docker.qcow2"),
+        raw: out.join("docker.raw"),
+        cache,
+    })
 }
 
 /// Folder for images and logs: `e2e` in cargo's folder of the build profile. Locked
@@ -59,7 +76,8 @@ fn make() -> Result<Fixture> {
 pub fn work_dir() -> Result<PathBuf> {
     static LOCK: OnceLock<File> = OnceLock::new();
     let dir = profile_dir()?.join("e2e");
-    std::fs::create_dir_all(dir.join("logs")).environment(|| format!("making {}", dir.display()))?;
+    std::fs::create_dir_all(dir.join("logs"))
+        .environment(|| format!("making {}", dir.display()))?;
     if LOCK.get().is_none() {
         let file = File::create(dir.join("lock")).environment(|| "making the lock".into())?;
         file.lock().environment(|| "taking the lock".into())?;
@@ -72,7 +90,11 @@ pub fn work_dir() -> Result<PathBuf> {
 fn profile_dir() -> Result<PathBuf> {
     let exe = std::env::current_exe().environment(|| "finding this program".into())?;
     let deps = exe.parent().unwrap_or(Path::new("/"));
-    let dir = if deps.ends_with("deps") { deps.parent().unwrap_or(deps) } else { deps };
+    let dir = if deps.ends_with("deps") {
+        deps.parent().unwrap_or(deps)
+    } else {
+        deps
+    };
     Ok(dir.to_path_buf())
 }
 
@@ -85,13 +107,18 @@ pub fn builder() -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    Err(Error::environment(format!("{} does not exist", path.display()))
-        .hint("run the tests with `make test`, which builds it first"))
+    Err(
+        Error::environment(format!("{} does not exist", path.display()))
+            .hint("run the tests with `make test`, which builds it first"),
+    )
 }
 
 /// Runs the builder; its output is shown when it fails.
 pub fn build_image(args: &[&str]) -> Result<String> {
-    let out = Command::new(builder()?).args(args).output().environment(|| "starting image-build".into())?;
+    let out = Command::new(builder()?)
+        .args(args)
+        .output()
+        .environment(|| "starting image-build".into())?;
     if out.status.success() {
         return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
     }

@@ -41,13 +41,19 @@ impl Guest {
     /// Powers the machine on.
     pub fn start(name: &str, config: &MachineConfig) -> Result<Self> {
         let machine = Machine::boot(config, &fixture()?.tools)?;
-        Ok(Guest { machine, name: name.to_owned() })
+        Ok(Guest {
+            machine,
+            name: name.to_owned(),
+        })
     }
 
     /// Powers it on and waits until `core` can log in.
     pub fn boot(name: &str, config: &MachineConfig) -> Result<Self> {
         let guest = Self::start(name, config)?;
-        guest.machine.wait_for_ssh(BOOT).map_err(|e| guest.explain(e))?;
+        guest
+            .machine
+            .wait_for_ssh(BOOT)
+            .map_err(|e| guest.explain(e))?;
         Ok(guest)
     }
 
@@ -64,7 +70,10 @@ impl Guest {
         if got == expected {
             return Ok(());
         }
-        Err(Error::refused(format!("{}: `{command}` printed {got:?}, not {expected:?}", self.name)))
+        Err(Error::refused(format!(
+            "{}: `{command}` printed {got:?}, not {expected:?}",
+            self.name
+        )))
     }
 
     /// Waits until `command` succeeds and prints exactly `expected`.
@@ -89,13 +98,20 @@ impl Guest {
 
     /// Waits until the boot is over and fails if any unit failed.
     pub fn expect_healthy(&self) -> Result<()> {
-        let state = self.machine.ssh("systemctl is-system-running --wait", Duration::from_secs(180))?;
+        let state = self.machine.ssh(
+            "systemctl is-system-running --wait",
+            Duration::from_secs(180),
+        )?;
         let failed = self.sh("systemctl --failed --no-legend --plain")?;
         if state.stdout.trim() == "running" && failed.is_empty() {
             return Ok(());
         }
         let journal = self.sh("journalctl -b -p warning --no-pager -o cat | tail -n 40")?;
-        Err(Error::refused(format!("{}: system is {:?}; failed: {failed}\n{journal}", self.name, state.stdout.trim())))
+        Err(Error::refused(format!(
+            "{}: system is {:?}; failed: {failed}\n{journal}",
+            self.name,
+            state.stdout.trim()
+        )))
     }
 
     /// What `oem status --json` says.
@@ -109,7 +125,10 @@ impl Guest {
         let _ = self.machine.ssh("sudo systemctl poweroff", COMMAND);
         match self.machine.wait_off(Duration::from_secs(120)) {
             Some(Exit::PoweredOff) => Ok(()),
-            other => Err(self.explain(Error::refused(format!("{}: no clean shutdown: {other:?}", self.name)))),
+            other => Err(self.explain(Error::refused(format!(
+                "{}: no clean shutdown: {other:?}",
+                self.name
+            )))),
         }
     }
 
@@ -126,11 +145,18 @@ impl Guest {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        Err(self.explain(Error::refused(format!("{}: sshd did not answer within {timeout:?}", self.name))))
+        Err(self.explain(Error::refused(format!(
+            "{}: sshd did not answer within {timeout:?}",
+            self.name
+        ))))
     }
 
     fn explain(&self, error: Error) -> Error {
-        Error::refused(format!("{}; the console's end:\n{}", error.chain(), self.machine.console().tail(30)))
+        Error::refused(format!(
+            "{}; the console's end:\n{}",
+            error.chain(),
+            self.machine.console().tail(30)
+        ))
     }
 }
 
@@ -149,5 +175,8 @@ pub fn get(port: u16, path: &str) -> std::io::Result<String> {
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    Ok(text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    Ok(text
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned())
+        .unwrap_or_default())
 }

@@ -42,10 +42,19 @@ impl EntryName {
             None => (stem, None),
             Some((version, count)) => {
                 let (left, done) = count.split_once('-').unwrap_or((count, "0"));
-                (version, Some(Counters { left: digits(left)?, done: digits(done)? }))
+                (
+                    version,
+                    Some(Counters {
+                        left: digits(left)?,
+                        done: digits(done)?,
+                    }),
+                )
             }
         };
-        Some(EntryName { version: version.parse().ok()?, counters })
+        Some(EntryName {
+            version: version.parse().ok()?,
+            counters,
+        })
     }
 
     /// What the name says about the release.
@@ -83,17 +92,36 @@ mod tests {
 
     #[test]
     fn reads_counters() {
-        let parse = |n| EntryName::parse(n).map(|e| (e.version.to_string(), e.verdict(), e.counters));
-        assert_eq!(parse("holdfast_1.2.efi"), Some(("1.2".into(), Verdict::Good, None)));
+        let parse =
+            |n| EntryName::parse(n).map(|e| (e.version.to_string(), e.verdict(), e.counters));
+        assert_eq!(
+            parse("holdfast_1.2.efi"),
+            Some(("1.2".into(), Verdict::Good, None))
+        );
         assert_eq!(
             parse("holdfast_1.2+3.efi"),
-            Some(("1.2".into(), Verdict::Trial, Some(Counters { left: 3, done: 0 })))
+            Some((
+                "1.2".into(),
+                Verdict::Trial,
+                Some(Counters { left: 3, done: 0 })
+            ))
         );
         assert_eq!(
             parse("holdfast_1.2+0-3.efi"),
-            Some(("1.2".into(), Verdict::Bad, Some(Counters { left: 0, done: 3 })))
+            Some((
+                "1.2".into(),
+                Verdict::Bad,
+                Some(Counters { left: 0, done: 3 })
+            ))
         );
-        for foreign in ["debian_1.efi", "holdfast_.efi", "holdfast_1+.efi", "holdfast_1+x.efi", "holdfast_1+-1.efi", "holdfast_1"] {
+        for foreign in [
+            "debian_1.efi",
+            "holdfast_.efi",
+            "holdfast_1+.efi",
+            "holdfast_1+x.efi",
+            "holdfast_1+-1.efi",
+            "holdfast_1",
+        ] {
             assert_eq!(parse(foreign), None, "{foreign}");
         }
     }

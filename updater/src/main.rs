@@ -13,7 +13,11 @@ use updater::status::Booted;
 /// This version of Holdfast builds and boots images; it cannot update them in
 /// place yet. `status` works; the other verbs say so and exit with 3.
 #[derive(Debug, Parser)]
-#[command(name = "updater", version, after_help = "Example:\n  updater status --json")]
+#[command(
+    name = "updater",
+    version,
+    after_help = "Example:\n  updater status --json"
+)]
 struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -65,6 +69,15 @@ fn print(booted: &Booted, json: bool) {
         }
         return;
     }
-    println!("version: {}", booted.version.as_deref().unwrap_or("unknown"));
-    println!("usrhash: {}", booted.usr_hash.as_deref().unwrap_or("none (this system was not booted from a verified /usr)"));
+    println!(
+        "version: {}",
+        booted.version.as_deref().unwrap_or("unknown")
+    );
+    println!(
+        "usrhash: {}",
+        booted
+            .usr_hash
+            .as_deref()
+            .unwrap_or("none (this system was not booted from a verified /usr)")
+    );
 }

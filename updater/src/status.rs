@@ -43,8 +43,23 @@ mod tests {
 
     #[test]
     fn reads_version_and_hash() {
-        let booted = Booted::parse("quiet usrhash=aa usrhash=bb x", "ID=holdfast\nIMAGE_VERSION=\"7\"\n");
-        assert_eq!(booted, Booted { version: Some("7".into()), usr_hash: Some("bb".into()) });
-        assert_eq!(Booted::parse("", ""), Booted { version: None, usr_hash: None });
+        let booted = Booted::parse(
+            "quiet usrhash=aa usrhash=bb x",
+            "ID=holdfast\nIMAGE_VERSION=\"7\"\n",
+        );
+        assert_eq!(
+            booted,
+            Booted {
+                version: Some("7".into()),
+                usr_hash: Some("bb".into())
+            }
+        );
+        assert_eq!(
+            Booted::parse("", ""),
+            Booted {
+                version: None,
+                usr_hash: None
+            }
+        );
     }
 }

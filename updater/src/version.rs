@@ -47,7 +47,10 @@ impl FromStr for Version {
         if s.is_empty() {
             return Err(VersionError::Empty);
         }
-        if let Some(c) = s.chars().find(|c| !c.is_ascii_alphanumeric() && !".~^-".contains(*c)) {
+        if let Some(c) = s
+            .chars()
+            .find(|c| !c.is_ascii_alphanumeric() && !".~^-".contains(*c))
+        {
             return Err(VersionError::Character(s.to_owned(), c));
         }
         if s.len() > MAX_LEN {
@@ -70,19 +73,37 @@ mod tests {
     #[test]
     fn accepts_and_refuses() {
         for good in ["1", "20261122.1412", "4.1.0-rc1", "1~beta^2"] {
-            assert_eq!(good.parse::<Version>().map(|v| v.to_string()), Ok(good.to_owned()));
+            assert_eq!(
+                good.parse::<Version>().map(|v| v.to_string()),
+                Ok(good.to_owned())
+            );
         }
         assert_eq!("".parse::<Version>(), Err(VersionError::Empty));
-        assert!(matches!("a_b".parse::<Version>(), Err(VersionError::Character(_, '_'))));
-        assert!(matches!("a+3".parse::<Version>(), Err(VersionError::Character(_, '+'))));
-        assert!(matches!("a/b".parse::<Version>(), Err(VersionError::Character(_, '/'))));
+        assert!(matches!(
+            "a_b".parse::<Version>(),
+            Err(VersionError::Character(_, '_'))
+        ));
+        assert!(matches!(
+            "a+3".parse::<Version>(),
+            Err(VersionError::Character(_, '+'))
+        ));
+        assert!(matches!(
+            "a/b".parse::<Version>(),
+            Err(VersionError::Character(_, '/'))
+        ));
         assert!("x".repeat(MAX_LEN).parse::<Version>().is_ok());
-        assert!(matches!("x".repeat(MAX_LEN + 1).parse::<Version>(), Err(VersionError::TooLong(_))));
+        assert!(matches!(
+            "x".repeat(MAX_LEN + 1).parse::<Version>(),
+            Err(VersionError::TooLong(_))
+        ));
     }
 
     #[test]
     fn partition_name_fits_gpt() {
-        let name = "x".repeat(MAX_LEN).parse::<Version>().map(|v| v.partition_name().encode_utf16().count());
+        let name = "x"
+            .repeat(MAX_LEN)
+            .parse::<Version>()
+            .map(|v| v.partition_name().encode_utf16().count());
         assert_eq!(name, Ok(36));
     }
 }

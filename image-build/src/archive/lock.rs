@@ -69,25 +69,36 @@ const VERSION: u32 = 1;
 impl Lock {
     /// The lock's JSON, one package a line group, so that changes are easy to read.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).environment(|| "encoding the lock".into())?;
+        let mut bytes =
+            serde_json::to_vec_pretty(self).environment(|| "encoding the lock".into())?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
     /// Reads a lock. Its paths and hashes are checked where they are used.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let lock: Lock = serde_json::from_slice(bytes)
-            .map_err(|e| Error::input("this is not a lock").because(e).hint("make it again with `image-build lock`"))?;
+        let lock: Lock = serde_json::from_slice(bytes).map_err(|e| {
+            Error::input("this is not a lock")
+                .because(e)
+                .hint("make it again with `image-build lock`")
+        })?;
         if lock.version != VERSION {
-            return Err(Error::input(format!("lock format {} is not {VERSION}", lock.version))
-                .hint("make it again with `image-build lock`"));
+            return Err(
+                Error::input(format!("lock format {} is not {VERSION}", lock.version))
+                    .hint("make it again with `image-build lock`"),
+            );
         }
         Ok(lock)
     }
 
     /// A lock of the tools alone.
     pub fn of_tools(&self) -> Lock {
-        Lock { packages: self.tools.clone(), tools: Vec::new(), requested: Vec::new(), ..self.clone() }
+        Lock {
+            packages: self.tools.clone(),
+            tools: Vec::new(),
+            requested: Vec::new(),
+            ..self.clone()
+        }
     }
 }
 

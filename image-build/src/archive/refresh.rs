@@ -156,8 +156,7 @@ fn store(cache: &Cache, key: &str, stored: &Stored) -> Result<()> {
     let json = serde_json::to_vec(stored)
         .map_err(|e| Error::environment("encoding a cache entry").because(e))?;
     cache.put("release", key, |file| {
-        file.write_all(&json)
-            .map_err(|e| writing(e, cache.root()))
+        file.write_all(&json).map_err(|e| writing(e, cache.root()))
     })?;
     Ok(())
 }

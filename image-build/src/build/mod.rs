@@ -61,9 +61,20 @@ pub struct Built {
 /// Builds an image. Nothing appears in `options.out` unless the whole build works.
 pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Built> {
     let (recipe, file) = recipe(&options.recipe)?;
-    let formats: Vec<Format> = if options.formats.is_empty() { recipe.formats.iter().map(|f| f.parse()).collect::<Result<_>>()? } else { options.formats.clone() };
+    let formats: Vec<Format> = if options.formats.is_empty() {
+        recipe
+            .formats
+            .iter()
+            .map(|f| f.parse())
+            .collect::<Result<_>>()?
+    } else {
+        options.formats.clone()
+    };
     let guest = guest::load(options.guest_bin.as_deref())?;
-    let mirrors = mirrors(options.mirror.as_deref(), options.security_mirror.as_deref())?;
+    let mirrors = mirrors(
+        options.mirror.as_deref(),
+        options.security_mirror.as_deref(),
+    )?;
 
     let lock = if options.locked {
         let path = match &options.lock {
@@ -85,7 +96,10 @@ pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Bu
     let name = &recipe.name.to_owned();
     let inputs = Inputs::default()
         .with("lock", &lock.encode()?)
-        .with("recipe", &serde_json::to_vec(&recipe).environment(|| "encoding the recipe".into())?)
+        .with(
+            "recipe",
+            &serde_json::to_vec(&recipe).environment(|| "encoding the recipe".into())?,
+        )
         .with("formats", format!("{formats:?}").as_bytes())
         .with("init", &guest.init)
         .with("oem", &guest.oem)
@@ -93,10 +107,19 @@ pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Bu
         .with("tools", tools.id().as_bytes())
         .with("builder", &own_hash()?)
         .hash();
-    let images = |out: &Path| formats.iter().map(|f| out.join(f.file_name(&name))).collect::<Vec<_>>();
+    let images = |out: &Path| {
+        formats
+            .iter()
+            .map(|f| out.join(f.file_name(&name)))
+            .collect::<Vec<_>>()
+    };
     let report_name = format!("{name}.report.json");
     if !options.force && Stamp::current(&options.out, &name, &inputs).is_some() {
-        return Ok(Built { images: images(&options.out), report: options.out.join(report_name), fresh: None });
+        return Ok(Built {
+            images: images(&options.out),
+            report: options.out.join(report_name),
+            fresh: None,
+        });
     }
 
     let fetched = archive::fetch::fetch(cache, &mirrors, &lock, progress)?;
@@ -117,12 +140,16 @@ pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Bu
 
     let step = progress.step("write", 0);
     let put = |file: &str, bytes: &[u8]| {
-        std::fs::write(staging.path(file), bytes).map_err(|e| crate::cache::writing(e, &staging.path(file)))
+        std::fs::write(staging.path(file), bytes)
+            .map_err(|e| crate::cache::writing(e, &staging.path(file)))
     };
     let lock_name = format!("{name}.lock");
     let sbom_name = format!("{name}.spdx.json");
     put(&lock_name, &lock.encode()?)?;
-    put(&sbom_name, &crate::sbom::spdx(&name, version.as_str(), &lock, &report.root_hash))?;
+    put(
+        &sbom_name,
+        &crate::sbom::spdx(&name, version.as_str(), &lock, &report.root_hash),
+    )?;
     put(&report_name, &report.json())?;
     files.extend([lock_name, sbom_name, report_name.clone()]);
     let mut stamp = Stamp {
@@ -132,7 +159,8 @@ pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Bu
         outputs: Default::default(),
     };
     for file in &files {
-        let meta = std::fs::metadata(staging.path(file)).environment(|| format!("reading {file}"))?;
+        let meta =
+            std::fs::metadata(staging.path(file)).environment(|| format!("reading {file}"))?;
         stamp.outputs.insert(file.clone(), meta.len());
     }
     // Last, so that a build cut while it renames is built again.
@@ -140,8 +168,16 @@ pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Bu
     put(&stamp_name, &stamp.encode()?)?;
     files.push(stamp_name);
     staging.commit(&files)?;
-    step.done(&format!("{} files in {}", files.len(), options.out.display()));
-    Ok(Built { images: images(&options.out), report: options.out.join(report_name), fresh: Some(report) })
+    step.done(&format!(
+        "{} files in {}",
+        files.len(),
+        options.out.display()
+    ));
+    Ok(Built {
+        images: images(&options.out),
+        report: options.out.join(report_name),
+        fresh: Some(report),
+    })
 }
 
 /// Loads a recipe by built-in name or path; the path is returned with it.
@@ -157,8 +193,19 @@ pub fn mirrors(main: Option<&str>, security: Option<&str>) -> Result<Mirrors> {
 }
 
 /// Resolves a recipe's package list against the archive.
-pub fn resolve(recipe: &Recipe, mirrors: &Mirrors, cache: &Cache, progress: &Progress) -> Result<Lock> {
-    let archive = Archive::open(cache, mirrors, &recipe.suite, &recipe.architecture, progress)?;
+pub fn resolve(
+    recipe: &Recipe,
+    mirrors: &Mirrors,
+    cache: &Cache,
+    progress: &Progress,
+) -> Result<Lock> {
+    let archive = Archive::open(
+        cache,
+        mirrors,
+        &recipe.suite,
+        &recipe.architecture,
+        progress,
+    )?;
     let mut lock = archive.resolve(&recipe.requested(), &recipe.excluded())?;
     lock.tools = archive.resolve(&Closure::Build.requested(), &[])?.packages;
     Ok(lock)
@@ -176,24 +223,41 @@ pub fn lock_path(recipe: Option<&Path>, name: &str) -> PathBuf {
 
 fn find_lock(recipe: Option<&Path>, name: &str, out: &Path) -> Result<PathBuf> {
     let candidates = [lock_path(recipe, name), out.join(format!("{name}.lock"))];
-    candidates.iter().find(|p| p.is_file()).cloned().ok_or_else(|| {
-        Error::input(format!("--locked, but there is no {} or {}", candidates[0].display(), candidates[1].display()))
+    candidates
+        .iter()
+        .find(|p| p.is_file())
+        .cloned()
+        .ok_or_else(|| {
+            Error::input(format!(
+                "--locked, but there is no {} or {}",
+                candidates[0].display(),
+                candidates[1].display()
+            ))
             .hint("make it with `image-build lock`, or name it with --lock")
-    })
+        })
 }
 
 fn read_lock(path: &Path, recipe: &Recipe) -> Result<Lock> {
     let bytes = std::fs::read(path).input(|| format!("reading the lock {}", path.display()))?;
-    let lock = Lock::decode(&bytes).map_err(|e| Error::input(format!("reading the lock {}", path.display())).because(e))?;
-    if lock.requested != recipe.requested() || lock.suite != recipe.suite || lock.architecture != recipe.architecture {
-        return Err(Error::input(format!("{} was made for another package list than recipe {}", path.display(), &recipe.name))
-            .hint("make it again with `image-build lock`"));
+    let lock = Lock::decode(&bytes)
+        .map_err(|e| Error::input(format!("reading the lock {}", path.display())).because(e))?;
+    if lock.requested != recipe.requested()
+        || lock.suite != recipe.suite
+        || lock.architecture != recipe.architecture
+    {
+        return Err(Error::input(format!(
+            "{} was made for another package list than recipe {}",
+            path.display(),
+            &recipe.name
+        ))
+        .hint("make it again with `image-build lock`"));
     }
     Ok(lock)
 }
 
 /// Hash of the running program: another builder may make other bytes.
 fn own_hash() -> Result<Vec<u8>> {
-    let bytes = std::fs::read("/proc/self/exe").environment(|| "reading the running program".into())?;
+    let bytes =
+        std::fs::read("/proc/self/exe").environment(|| "reading the running program".into())?;
     Ok(Sha256::digest(bytes).to_vec())
 }

@@ -23,7 +23,10 @@ impl Staging {
     /// Makes `out` if need be, and a hidden folder in it.
     pub fn new(out: &Path) -> Result<Self> {
         fs::create_dir_all(out).map_err(|e| writing(e, out))?;
-        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(out).map_err(|e| writing(e, out))?;
+        let dir = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempdir_in(out)
+            .map_err(|e| writing(e, out))?;
         sweep(out, dir.path());
         // Locked before it has its name, so that nobody sees it unlocked.
         let new = dir.path().join("lock.new");
@@ -31,7 +34,11 @@ impl Staging {
         lock.lock()
             .and_then(|()| fs::rename(&new, dir.path().join("lock")))
             .map_err(|e| writing(e, dir.path()))?;
-        Ok(Staging { out: out.to_path_buf(), dir, _lock: lock })
+        Ok(Staging {
+            out: out.to_path_buf(),
+            dir,
+            _lock: lock,
+        })
     }
 
     /// Path for a file while it is being made.
@@ -43,7 +50,9 @@ impl Staging {
     pub fn commit(self, names: &[String]) -> Result<()> {
         for name in names {
             let from = self.path(name);
-            fs::File::open(&from).and_then(|f| f.sync_all()).map_err(|e| writing(e, &from))?;
+            fs::File::open(&from)
+                .and_then(|f| f.sync_all())
+                .map_err(|e| writing(e, &from))?;
         }
         for name in names {
             let to = self.out.join(name);
@@ -55,9 +64,14 @@ impl Staging {
 
 /// Removes the hidden folders of builds that are no longer running.
 fn sweep(out: &Path, own: &Path) {
-    let Ok(entries) = fs::read_dir(out) else { return };
+    let Ok(entries) = fs::read_dir(out) else {
+        return;
+    };
     for path in entries.flatten().map(|e| e.path()) {
-        let ours = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(PREFIX));
+        let ours = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(|n| n.starts_with(PREFIX));
         if !ours || path == own {
             continue;
         }
@@ -76,17 +90,23 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
         _ => Path::new("."),
     };
     if !dir.is_dir() {
-        return Err(Error::environment(format!("the folder {} does not exist", dir.display()))
-            .hint("make it first, or name another file"));
+        return Err(
+            Error::environment(format!("the folder {} does not exist", dir.display()))
+                .hint("make it first, or name another file"),
+        );
     }
     let mut temp = tempfile::NamedTempFile::new_in(dir).map_err(|e| writing(e, dir))?;
-    temp.write_all(bytes).and_then(|()| temp.as_file().sync_all()).map_err(|e| writing(e, path))?;
+    temp.write_all(bytes)
+        .and_then(|()| temp.as_file().sync_all())
+        .map_err(|e| writing(e, path))?;
     temp.persist(path).map_err(|e| writing(e.error, path))?;
     sync_dir(dir)
 }
 
 fn sync_dir(dir: &Path) -> Result<()> {
-    fs::File::open(dir).and_then(|d| d.sync_all()).map_err(|e| writing(e, dir))
+    fs::File::open(dir)
+        .and_then(|d| d.sync_all())
+        .map_err(|e| writing(e, dir))
 }
 
 #[cfg(test)]
@@ -101,7 +121,10 @@ mod tests {
         assert!(!out.path().join("a").exists());
         staging.commit(&["a".to_owned()])?;
         assert!(out.path().join("a").exists());
-        let left: Vec<_> = fs::read_dir(out.path()).map_err(|e| writing(e, out.path()))?.flatten().collect();
+        let left: Vec<_> = fs::read_dir(out.path())
+            .map_err(|e| writing(e, out.path()))?
+            .flatten()
+            .collect();
         assert_eq!(left.len(), 1);
         Ok(())
     }
@@ -110,7 +133,9 @@ mod tests {
     fn a_dead_builds_folder_is_swept() -> Result<()> {
         let out = tempfile::tempdir().map_err(|e| writing(e, Path::new("tmp")))?;
         let dead = out.path().join(".holdfast-dead");
-        fs::create_dir(&dead).and_then(|()| fs::write(dead.join("lock"), "")).map_err(|e| writing(e, &dead))?;
+        fs::create_dir(&dead)
+            .and_then(|()| fs::write(dead.join("lock"), ""))
+            .map_err(|e| writing(e, &dead))?;
         let _running = Staging::new(out.path())?;
         assert!(!dead.exists());
         Ok(())

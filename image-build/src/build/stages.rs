@@ -42,11 +42,19 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
     for warning in &composition.warnings {
         job.progress.note(&format!("warning: {warning}"));
     }
-    let Composition { tree, kernel_version: kernel, os_release, .. } = &composition;
+    let Composition {
+        tree,
+        kernel_version: kernel,
+        os_release,
+        ..
+    } = &composition;
     let linux = composition.kernel_image.read()?;
 
     let usr_path = job.staging.path("usr");
-    let (usr_len, initrd) = rayon::join(|| usr_image(job, tree, &usr_path), || make_initrd(job, tree, kernel));
+    let (usr_len, initrd) = rayon::join(
+        || usr_image(job, tree, &usr_path),
+        || make_initrd(job, tree, kernel),
+    );
     let (usr_len, initrd) = (usr_len?, initrd?);
 
     let step = job.progress.step("verity", 0);
@@ -70,10 +78,19 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
         initrd: &initrd,
     })?;
     let loader = data("usr/lib/systemd/boot/efi/systemd-bootx64.efi")?;
-    let esp = esp::files(&esp::Content { loader: &loader, uki: &uki, version: job.version, size: sizes.esp })?;
+    let esp = esp::files(&esp::Content {
+        loader: &loader,
+        uki: &uki,
+        version: job.version,
+        size: sizes.esp,
+    })?;
     let (bios, _) = layout.range(layout::number::BIOS)?;
     let grub = grub::build(job.tools, bios / layout::SECTOR)?;
-    step.done(&format!("UKI {}, initrd {}", megabytes(uki.len() as u64), megabytes(initrd.len() as u64)));
+    step.done(&format!(
+        "UKI {}, initrd {}",
+        megabytes(uki.len() as u64),
+        megabytes(initrd.len() as u64)
+    ));
 
     let step = job.progress.step("disk", 0);
     let raw = job.staging.path("disk");
@@ -99,7 +116,8 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
         let path = job.staging.path(&name);
         let step = job.progress.step(format.name(), 0);
         match format {
-            Format::Raw => std::fs::rename(&raw, &path).environment(|| format!("renaming {}", raw.display()))?,
+            Format::Raw => std::fs::rename(&raw, &path)
+                .environment(|| format!("renaming {}", raw.display()))?,
             _ => format.write(&raw, &path)?,
         }
         let bytes = stored(&job.staging.path(&name))?;
@@ -108,7 +126,8 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
         names.push(name);
     }
     let uki_name = format!("{}.efi", job.recipe.name);
-    std::fs::write(job.staging.path(&uki_name), &uki).map_err(|e| crate::cache::writing(e, &job.staging.path(&uki_name)))?;
+    std::fs::write(job.staging.path(&uki_name), &uki)
+        .map_err(|e| crate::cache::writing(e, &job.staging.path(&uki_name)))?;
     names.push(uki_name);
 
     made.extend([
@@ -125,9 +144,18 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
         kernel: kernel.clone(),
         root_hash,
         sizes: made.into_iter().collect(),
-        usr_slot: Room { used: usr_len, size: sizes.usr },
-        verity_slot: Room { used: hashes.bytes.len() as u64, size: sizes.verity },
-        esp: Room { used: 3 * uki.len() as u64, size: sizes.esp },
+        usr_slot: Room {
+            used: usr_len,
+            size: sizes.usr,
+        },
+        verity_slot: Room {
+            used: hashes.bytes.len() as u64,
+            size: sizes.verity,
+        },
+        esp: Room {
+            used: 3 * uki.len() as u64,
+            size: sizes.esp,
+        },
         packages,
         directories,
         enabled_units: composition.enabled_units.clone(),
@@ -147,8 +175,18 @@ fn compose(job: &Job) -> Result<Composition> {
         .collect::<Result<Vec<_>>>()?;
     step.done(&format!("{} packages", packages.len()));
     let step = job.progress.step("compose", 0);
-    let composition = finalize::compose(job.recipe, &packages, job.guest, job.lock.epoch, job.version.as_str())?;
-    step.done(&format!("{} files, {}", composition.tree.len(), megabytes(composition.tree.file_bytes())));
+    let composition = finalize::compose(
+        job.recipe,
+        &packages,
+        job.guest,
+        job.lock.epoch,
+        job.version.as_str(),
+    )?;
+    step.done(&format!(
+        "{} files, {}",
+        composition.tree.len(),
+        megabytes(composition.tree.file_bytes())
+    ));
     Ok(composition)
 }
 

@@ -55,13 +55,16 @@ impl Stamp {
     pub fn current(out: &Path, name: &str, inputs: &str) -> Option<Self> {
         let text = std::fs::read(Self::path(out, name)).ok()?;
         let stamp: Stamp = serde_json::from_slice(&text).ok()?;
-        let whole = |(file, size): (&String, &u64)| std::fs::metadata(out.join(file)).is_ok_and(|m| m.len() == *size);
+        let whole = |(file, size): (&String, &u64)| {
+            std::fs::metadata(out.join(file)).is_ok_and(|m| m.len() == *size)
+        };
         (stamp.inputs == inputs && stamp.outputs.iter().all(whole)).then_some(stamp)
     }
 
     /// The stamp's bytes, for [`crate::build`] to put in place last.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).environment(|| "encoding the build stamp".into())?;
+        let mut bytes =
+            serde_json::to_vec_pretty(self).environment(|| "encoding the build stamp".into())?;
         bytes.push(b'\n');
         Ok(bytes)
     }

@@ -10,8 +10,10 @@ use crate::format::Format;
 
 /// Arguments of `build`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  image-build build\n  image-build build minimal --out out --format raw\n  \
-    image-build build my-recipe.yaml --locked --json")]
+#[command(
+    after_help = "Examples:\n  image-build build\n  image-build build minimal --out out --format raw\n  \
+    image-build build my-recipe.yaml --locked --json"
+)]
 pub struct Args {
     /// Built-in recipe (docker, minimal, cluster) or path of a recipe file
     #[arg(default_value = "docker")]

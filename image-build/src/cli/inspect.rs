@@ -26,7 +26,8 @@ pub struct Args {
 pub(super) fn main(args: &Args) -> Result<ExitCode> {
     let found = inspect::read(&args.image, args.verify)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&found).environment(|| "encoding what was found".into())?;
+        let text = serde_json::to_string_pretty(&found)
+            .environment(|| "encoding what was found".into())?;
         println!("{text}");
     } else {
         print!("{}", found.text());

@@ -30,16 +30,24 @@ pub struct Args {
 
 pub(super) fn main(args: &Args, session: &Session) -> Result<ExitCode> {
     let (recipe, path) = build::recipe(&args.recipe)?;
-    let mirrors = build::mirrors(args.mirrors.mirror.as_deref(), args.mirrors.security_mirror.as_deref())?;
+    let mirrors = build::mirrors(
+        args.mirrors.mirror.as_deref(),
+        args.mirrors.security_mirror.as_deref(),
+    )?;
     let lock = build::resolve(&recipe, &mirrors, &session.cache, &session.progress)?;
     let bytes = lock.encode()?;
     if args.json {
         print!("{}", String::from_utf8_lossy(&bytes));
         return Ok(ExitCode::SUCCESS);
     }
-    let out = args.out.clone().unwrap_or_else(|| build::lock_path(path.as_deref(), &recipe.name));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| build::lock_path(path.as_deref(), &recipe.name));
     build::output::write_file(&out, &bytes)?;
-    session.progress.note(&format!("{} packages locked", lock.packages.len()));
+    session
+        .progress
+        .note(&format!("{} packages locked", lock.packages.len()));
     println!("{}", out.display());
     Ok(ExitCode::SUCCESS)
 }

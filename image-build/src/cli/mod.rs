@@ -82,8 +82,15 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn dispatch(args: &Args) -> Result<ExitCode> {
-    let progress = if args.quiet { Progress::quiet() } else { Progress::auto() };
-    let session = Session { cache: Cache::open(args.cache.as_deref())?, progress };
+    let progress = if args.quiet {
+        Progress::quiet()
+    } else {
+        Progress::auto()
+    };
+    let session = Session {
+        cache: Cache::open(args.cache.as_deref())?,
+        progress,
+    };
     match &args.verb {
         Verb::Build(args) => build::main(args, &session),
         Verb::Lock(args) => lock::main(args, &session),

@@ -32,13 +32,36 @@ pub(super) fn main(args: &Args, session: &Session) -> Result<ExitCode> {
         cli::list_providers();
         return Ok(ExitCode::SUCCESS);
     }
-    let image = args.run.image.clone().unwrap_or_else(|| PathBuf::from(DEFAULT));
+    let image = args
+        .run
+        .image
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(DEFAULT));
     if !Path::new(&image).is_file() {
-        return Err(Error::input(format!("there is no image {}", image.display()))
-            .hint("make one with `image-build build`, or name another"));
+        return Err(
+            Error::input(format!("there is no image {}", image.display()))
+                .hint("make one with `image-build build`, or name another"),
+        );
     }
-    let mirrors = build::mirrors(args.mirrors.mirror.as_deref(), args.mirrors.security_mirror.as_deref())?;
-    let archive = || Archive::open(&session.cache, &mirrors, "trixie", "amd64", &session.progress);
-    let tools = Tools::last_or(&session.cache, &mirrors, archive, Closure::Run, &session.progress)?;
+    let mirrors = build::mirrors(
+        args.mirrors.mirror.as_deref(),
+        args.mirrors.security_mirror.as_deref(),
+    )?;
+    let archive = || {
+        Archive::open(
+            &session.cache,
+            &mirrors,
+            "trixie",
+            "amd64",
+            &session.progress,
+        )
+    };
+    let tools = Tools::last_or(
+        &session.cache,
+        &mirrors,
+        archive,
+        Closure::Run,
+        &session.progress,
+    )?;
     cli::main(&args.run, &image, &tools, &session.cache, &session.progress)
 }

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::size::Size;
 use super::Kernel;
+use super::size::Size;
 use crate::usr::Compression;
 
 /// One file. Every key is optional; see the README for their meaning.

@@ -176,14 +176,30 @@ impl Command {
     }
     /// Waits for a started child and turns a failure into an error.
     pub fn finish(&self, child: Child) -> Result<Vec<u8>> {
-        let out = child.wait_with_output().environment(|| format!("waiting for {}", self.tool.path()))?;
+        let out = child
+            .wait_with_output()
+            .environment(|| format!("waiting for {}", self.tool.path()))?;
         if out.status.success() {
             return Ok(out.stdout);
         }
         let stderr = String::from_utf8_lossy(&out.stderr);
-        let tail = stderr.trim().chars().rev().take(1024).collect::<String>().chars().rev().collect::<String>();
-        let error = Error::environment(format!("{} failed ({}): {tail}", self.tool.path(), out.status));
-        let full = ["No space left", "Disk quota exceeded", "File too large"].iter().any(|text| tail.contains(text));
+        let tail = stderr
+            .trim()
+            .chars()
+            .rev()
+            .take(1024)
+            .collect::<String>()
+            .chars()
+            .rev()
+            .collect::<String>();
+        let error = Error::environment(format!(
+            "{} failed ({}): {tail}",
+            self.tool.path(),
+            out.status
+        ));
+        let full = ["No space left", "Disk quota exceeded", "File too large"]
+            .iter()
+            .any(|text| tail.contains(text));
         Err(if full { error.hint(FULL_DISK) } else { error })
     }
 }

@@ -9,14 +9,22 @@ use tests::fixture::builder;
 use super::mirror::{Fault, Mirror, minimal, private_cache};
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Output> {
-    Command::new(builder()?).args(args).envs(env.iter().copied()).output().environment(|| "starting image-build".into())
+    Command::new(builder()?)
+        .args(args)
+        .envs(env.iter().copied())
+        .output()
+        .environment(|| "starting image-build".into())
 }
 
 /// Exactly one `error:` line with all of `says`, a `hint:` line, and the status.
 fn fails(out: &Output, status: i32, says: &[&str]) {
     let text = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(status), "{text}");
-    assert_eq!(text.lines().filter(|l| l.starts_with("error: ")).count(), 1, "{text}");
+    assert_eq!(
+        text.lines().filter(|l| l.starts_with("error: ")).count(),
+        1,
+        "{text}"
+    );
     assert!(text.contains("hint: "), "{text}");
     assert!(!text.contains("panicked"), "{text}");
     for word in says {
@@ -30,7 +38,16 @@ fn recipe_fails(text: &str, status: i32, says: &[&str]) -> Result<()> {
     let file = temp.path().join("mine.yaml");
     std::fs::write(&file, text).environment(|| "writing the recipe".into())?;
     let out_dir = temp.path().join("out");
-    let out = run(&["build", &file.to_string_lossy(), "--quiet", "--out", &out_dir.to_string_lossy()], &[])?;
+    let out = run(
+        &[
+            "build",
+            &file.to_string_lossy(),
+            "--quiet",
+            "--out",
+            &out_dir.to_string_lossy(),
+        ],
+        &[],
+    )?;
     fails(&out, status, says);
     let left = std::fs::read_dir(&out_dir).map(|d| d.count()).unwrap_or(0);
     assert_eq!(left, 0, "files were left in the output folder");
@@ -39,12 +56,20 @@ fn recipe_fails(text: &str, status: i32, says: &[&str]) -> Result<()> {
 
 #[test]
 fn unknown_key() -> Result<()> {
-    recipe_fails("name: mine\nextends: minimal\npackges: [htop]\n", 1, &["packges", "packages", "mine.yaml", "3"])
+    recipe_fails(
+        "name: mine\nextends: minimal\npackges: [htop]\n",
+        1,
+        &["packges", "packages", "mine.yaml", "3"],
+    )
 }
 
 #[test]
 fn mistyped_value() -> Result<()> {
-    recipe_fails("name: mine\nextends: minimal\nsizes:\n  usr: very big\n", 1, &["mine.yaml:4:", "very big", "512 MiB"])
+    recipe_fails(
+        "name: mine\nextends: minimal\nsizes:\n  usr: very big\n",
+        1,
+        &["mine.yaml:4:", "very big", "512 MiB"],
+    )
 }
 
 #[test]
@@ -61,22 +86,38 @@ fn no_such_recipe() -> Result<()> {
 
 #[test]
 fn package_that_does_not_exist() -> Result<()> {
-    recipe_fails("name: mine\nextends: minimal\npackages: [no-such-package]\n", 1, &["no-such-package"])
+    recipe_fails(
+        "name: mine\nextends: minimal\npackages: [no-such-package]\n",
+        1,
+        &["no-such-package"],
+    )
 }
 
 #[test]
 fn packages_that_exclude_each_other() -> Result<()> {
-    recipe_fails("name: mine\nextends: minimal\npackages: [exim4-daemon-light, postfix]\n", 1, &["exim4-daemon-light", "postfix"])
+    recipe_fails(
+        "name: mine\nextends: minimal\npackages: [exim4-daemon-light, postfix]\n",
+        1,
+        &["exim4-daemon-light", "postfix"],
+    )
 }
 
 #[test]
 fn slot_too_small() -> Result<()> {
-    recipe_fails("name: mine\nextends: minimal\nsizes: {usr: 64M}\n", 4, &["64", "usr"])
+    recipe_fails(
+        "name: mine\nextends: minimal\nsizes: {usr: 64M}\n",
+        4,
+        &["64", "usr"],
+    )
 }
 
 #[test]
 fn esp_too_small_for_updates() -> Result<()> {
-    recipe_fails("name: mine\nextends: minimal\nsizes: {esp: 34M}\n", 4, &["ESP", "34"])
+    recipe_fails(
+        "name: mine\nextends: minimal\nsizes: {esp: 34M}\n",
+        4,
+        &["ESP", "34"],
+    )
 }
 
 #[test]
@@ -84,7 +125,17 @@ fn mirror_is_not_there() -> Result<()> {
     let temp = tempfile::tempdir().environment(|| "making a folder".into())?;
     let dir = |name: &str| temp.path().join(name).to_string_lossy().into_owned();
     let out = run(
-        &["build", "minimal", "--quiet", "--mirror", "http://127.0.0.1:9/debian", "--cache", &dir("cache"), "--out", &dir("out")],
+        &[
+            "build",
+            "minimal",
+            "--quiet",
+            "--mirror",
+            "http://127.0.0.1:9/debian",
+            "--cache",
+            &dir("cache"),
+            "--out",
+            &dir("out"),
+        ],
         &[],
     )?;
     fails(&out, 3, &["127.0.0.1:9"]);
@@ -94,7 +145,16 @@ fn mirror_is_not_there() -> Result<()> {
 #[test]
 fn locked_without_a_lock() -> Result<()> {
     let temp = tempfile::tempdir().environment(|| "making a folder".into())?;
-    let out = run(&["build", "minimal", "--locked", "--out", &temp.path().to_string_lossy()], &[])?;
+    let out = run(
+        &[
+            "build",
+            "minimal",
+            "--locked",
+            "--out",
+            &temp.path().to_string_lossy(),
+        ],
+        &[],
+    )?;
     fails(&out, 1, &["minimal.lock"]);
     Ok(())
 }
@@ -104,7 +164,18 @@ fn lock_of_another_recipe() -> Result<()> {
     let temp = tempfile::tempdir().environment(|| "making a folder".into())?;
     let lock = temp.path().join("x.lock").to_string_lossy().into_owned();
     tests::fixture::build_image(&["lock", "minimal", "--out", &lock])?;
-    let out = run(&["build", "docker", "--locked", "--lock", &lock, "--out", &temp.path().to_string_lossy()], &[])?;
+    let out = run(
+        &[
+            "build",
+            "docker",
+            "--locked",
+            "--lock",
+            &lock,
+            "--out",
+            &temp.path().to_string_lossy(),
+        ],
+        &[],
+    )?;
     fails(&out, 1, &["x.lock", "docker"]);
     Ok(())
 }
@@ -124,7 +195,11 @@ fn output_on_a_full_disk() -> Result<()> {
     for blocks in [65_536, 2_097_152] {
         let out_dir = temp.path().join("out");
         let out = Command::new("/bin/sh")
-            .args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", &blocks.to_string()])
+            .args([
+                "-c",
+                "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"",
+                &blocks.to_string(),
+            ])
             .arg(builder()?)
             .args(["build", "minimal", "--quiet", "--out"])
             .arg(&out_dir)
@@ -146,12 +221,28 @@ fn mirror_fails(fault: Fault, package: &str, status: i32, says: &[&str]) -> Resu
     let mirror = Mirror::start(&shared, &mirrors, &lock, fault)?;
     let (root, dir) = (cache.root().to_string_lossy(), temp.path().join("out"));
     let out_dir = dir.to_string_lossy();
-    let out = run(&["build", "minimal", "--quiet", "--mirror", &mirror.url(), "--cache", &root, "--out", &out_dir], &[])?;
+    let out = run(
+        &[
+            "build",
+            "minimal",
+            "--quiet",
+            "--mirror",
+            &mirror.url(),
+            "--cache",
+            &root,
+            "--out",
+            &out_dir,
+        ],
+        &[],
+    )?;
     fails(&out, status, says);
     let left = std::fs::read_dir(&dir).map(|d| d.count()).unwrap_or(0);
     assert_eq!(left, 0, "files were left in the output folder");
     let entry = lock.packages.iter().find(|p| p.name == package);
-    assert!(entry.is_none_or(|p| cache.get("deb", &p.sha256).is_none()), "the bad file is in the cache");
+    assert!(
+        entry.is_none_or(|p| cache.get("deb", &p.sha256).is_none()),
+        "the bad file is in the cache"
+    );
     Ok(())
 }
 
@@ -163,22 +254,40 @@ fn tampered_lists() -> Result<()> {
 
 #[test]
 fn package_with_another_hash() -> Result<()> {
-    mirror_fails(Fault::WrongHash("base-files".into()), "base-files", 4, &["base-files", "SHA-256"])
+    mirror_fails(
+        Fault::WrongHash("base-files".into()),
+        "base-files",
+        4,
+        &["base-files", "SHA-256"],
+    )
 }
 
 #[test]
 fn truncated_package() -> Result<()> {
-    mirror_fails(Fault::Truncated("base-files".into()), "base-files", 4, &["base-files"])
+    mirror_fails(
+        Fault::Truncated("base-files".into()),
+        "base-files",
+        4,
+        &["base-files"],
+    )
 }
 
 #[test]
 fn mirror_that_dies_midway() -> Result<()> {
-    mirror_fails(Fault::Dies("systemd".into()), "systemd", 3, &["systemd", "fetching"])
+    mirror_fails(
+        Fault::Dies("systemd".into()),
+        "systemd",
+        3,
+        &["systemd", "fetching"],
+    )
 }
 
 #[test]
 fn no_mirror_at_all() -> Result<()> {
-    let out = run(&["build", "minimal", "--quiet", "--mirror", "nonsense"], &[])?;
+    let out = run(
+        &["build", "minimal", "--quiet", "--mirror", "nonsense"],
+        &[],
+    )?;
     fails(&out, 2, &["nonsense"]);
     Ok(())
 }

@@ -21,7 +21,9 @@ fn kill_at_any_point() -> Result<()> {
     private_cache(&cache, &shared, &lock, "")?;
     for delay in [50, 200, 500, 1000, 2000, 3500, 6000] {
         let mut child = Command::new(builder()?)
-            .args(["build", "minimal", "--quiet", "--format", "qcow2", "--cache"])
+            .args([
+                "build", "minimal", "--quiet", "--format", "qcow2", "--cache",
+            ])
             .arg(&cache)
             .arg("--out")
             .arg(&out)
@@ -30,30 +32,66 @@ fn kill_at_any_point() -> Result<()> {
             .spawn()
             .environment(|| "starting image-build".into())?;
         std::thread::sleep(Duration::from_millis(delay));
-        let finished = child.try_wait().environment(|| "looking at image-build".into())?.is_some();
+        let finished = child
+            .try_wait()
+            .environment(|| "looking at image-build".into())?
+            .is_some();
         let _ = child.kill();
         let _ = child.wait();
         let names = visible(&out);
-        assert!(finished || names.is_empty(), "killed after {delay} ms, yet there is {names:?}");
+        assert!(
+            finished || names.is_empty(),
+            "killed after {delay} ms, yet there is {names:?}"
+        );
         if finished {
             break;
         }
     }
-    build_image(&["build", "minimal", "--quiet", "--format", "qcow2", "--cache", &cache.to_string_lossy(), "--out", &out.to_string_lossy()])?;
+    build_image(&[
+        "build",
+        "minimal",
+        "--quiet",
+        "--format",
+        "qcow2",
+        "--cache",
+        &cache.to_string_lossy(),
+        "--out",
+        &out.to_string_lossy(),
+    ])?;
     // The same as a build from a cache that never saw a kill.
     let clean = temp.path().join("clean");
-    build_image(&["build", "minimal", "--quiet", "--format", "qcow2", "--out", &clean.to_string_lossy()])?;
-    let read = |dir: &std::path::Path| std::fs::read(dir.join("minimal.qcow2")).environment(|| "reading the image".into());
+    build_image(&[
+        "build",
+        "minimal",
+        "--quiet",
+        "--format",
+        "qcow2",
+        "--out",
+        &clean.to_string_lossy(),
+    ])?;
+    let read = |dir: &std::path::Path| {
+        std::fs::read(dir.join("minimal.qcow2")).environment(|| "reading the image".into())
+    };
     if read(&out)? != read(&clean)? {
         return Err(Error::refused("the image built after the kills differs"));
     }
-    let hidden = std::fs::read_dir(&out).environment(|| "reading the outputs".into())?.flatten();
-    let left: Vec<_> = hidden.filter(|e| e.file_name().to_string_lossy().starts_with('.')).collect();
+    let hidden = std::fs::read_dir(&out)
+        .environment(|| "reading the outputs".into())?
+        .flatten();
+    let left: Vec<_> = hidden
+        .filter(|e| e.file_name().to_string_lossy().starts_with('.'))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
     Ok(())
 }
 
 fn visible(dir: &std::path::Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).filter(|n| !n.starts_with('.')).collect()
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .filter(|n| !n.starts_with('.'))
+        .collect()
 }

@@ -54,8 +54,16 @@ pub fn minimal(cache: &Cache, mirrors: &Mirrors) -> Result<Lock> {
 pub fn private_cache(root: &Path, shared: &Cache, lock: &Lock, without: &str) -> Result<Cache> {
     let own = Cache::open(Some(root))?;
     link_tree(&shared.root().join("index"), &root.join("index"))?;
-    for package in lock.packages.iter().chain(&lock.tools).filter(|p| p.name != without) {
-        link(&shared.path("deb", &package.sha256), &own.path("deb", &package.sha256))?;
+    for package in lock
+        .packages
+        .iter()
+        .chain(&lock.tools)
+        .filter(|p| p.name != without)
+    {
+        link(
+            &shared.path("deb", &package.sha256),
+            &own.path("deb", &package.sha256),
+        )?;
     }
     Ok(own)
 }
@@ -95,12 +103,18 @@ impl Mirror {
     /// Serves the lists and packages that `shared` had from `mirrors`.
     pub fn start(shared: &Cache, mirrors: &Mirrors, lock: &Lock, fault: Fault) -> Result<Self> {
         let mut files = BTreeMap::new();
-        let suites = [("debian", "", &mirrors.main), ("debian", "-updates", &mirrors.main), ("debian-security", "-security", &mirrors.security)];
+        let suites = [
+            ("debian", "", &mirrors.main),
+            ("debian", "-updates", &mirrors.main),
+            ("debian-security", "-security", &mirrors.security),
+        ];
         for (tree, suffix, base) in suites {
             let path = format!("dists/{}{suffix}/InRelease", lock.suite);
             let key = image_build::hex::encode(&Sha256::digest(format!("{base}/{path}")));
-            let entry = std::fs::read(shared.path("release", &key)).environment(|| format!("reading the cached {path}"))?;
-            let entry: serde_json::Value = serde_json::from_slice(&entry).environment(|| format!("reading the cached {path}"))?;
+            let entry = std::fs::read(shared.path("release", &key))
+                .environment(|| format!("reading the cached {path}"))?;
+            let entry: serde_json::Value = serde_json::from_slice(&entry)
+                .environment(|| format!("reading the cached {path}"))?;
             let mut text = entry["text"].as_str().unwrap_or_default().to_owned();
             if fault == Fault::TamperedRelease {
                 text = text.replacen("\nLabel: ", "\nLabel: Not ", 1);
@@ -108,7 +122,11 @@ impl Mirror {
             files.insert(format!("/{tree}/{path}"), Content::Text(text));
         }
         for package in lock.packages.iter().chain(&lock.tools) {
-            let tree = if package.pocket == image_build::archive::lock::Pocket::Security { "debian-security" } else { "debian" };
+            let tree = if package.pocket == image_build::archive::lock::Pocket::Security {
+                "debian-security"
+            } else {
+                "debian"
+            };
             let content = Content::File(shared.path("deb", &package.sha256), package.name.clone());
             files.insert(format!("/{tree}/{}", package.path), content);
         }
@@ -135,11 +153,21 @@ impl Mirror {
     }
 }
 
-fn answer(mut stream: TcpStream, files: &BTreeMap<String, Content>, fault: &Fault, dead: &AtomicBool) -> std::io::Result<()> {
+fn answer(
+    mut stream: TcpStream,
+    files: &BTreeMap<String, Content>,
+    fault: &Fault,
+    dead: &AtomicBool,
+) -> std::io::Result<()> {
     let mut head = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
     head.read_line(&mut line)?;
-    let path = line.split(' ').nth(1).unwrap_or_default().replace("%2B", "+").replace("%7E", "~");
+    let path = line
+        .split(' ')
+        .nth(1)
+        .unwrap_or_default()
+        .replace("%2B", "+")
+        .replace("%7E", "~");
     while line.trim_end() != "" {
         line.clear();
         head.read_line(&mut line)?;
@@ -147,19 +175,28 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<String, Content>, fault: &Faul
     let (mut body, name) = match files.get(&path) {
         Some(Content::Text(text)) => (text.clone().into_bytes(), ""),
         Some(Content::File(file, name)) => (std::fs::read(file)?, name.as_str()),
-        None => return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        None => {
+            return stream.write_all(
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            );
+        }
     };
     let half = body.len() / 2;
     let mut announced = body.len();
     match fault {
         Fault::WrongHash(package) if package == name => body[half] ^= 1,
-        Fault::Truncated(package) if package == name => (announced, _) = (half, body.truncate(half)),
+        Fault::Truncated(package) if package == name => {
+            (announced, _) = (half, body.truncate(half))
+        }
         Fault::Dies(package) if package == name => {
             body.truncate(half);
             dead.store(true, Ordering::Relaxed);
         }
         _ => {}
     }
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {announced}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Length: {announced}\r\nConnection: close\r\n\r\n"
+    )?;
     stream.write_all(&body)
 }

@@ -6,10 +6,21 @@ use tests::fixture::{build_image, fixture, work_dir};
 #[test]
 fn a_second_build_writes_nothing() -> Result<()> {
     let image = &fixture()?.image;
-    let modified = || std::fs::metadata(image).and_then(|m| m.modified()).environment(|| "reading the image's time".into());
+    let modified = || {
+        std::fs::metadata(image)
+            .and_then(|m| m.modified())
+            .environment(|| "reading the image's time".into())
+    };
     let before = modified()?;
     let out = work_dir()?;
-    build_image(&["build", "docker", "--format", "qcow2,raw", "--out", &out.to_string_lossy()])?;
+    build_image(&[
+        "build",
+        "docker",
+        "--format",
+        "qcow2,raw",
+        "--out",
+        &out.to_string_lossy(),
+    ])?;
     assert_eq!(before, modified()?);
     Ok(())
 }
@@ -18,11 +29,14 @@ fn a_second_build_writes_nothing() -> Result<()> {
 #[test]
 fn inspect_agrees_with_the_report() -> Result<()> {
     let fixture = fixture()?;
-    let report = std::fs::read(fixture.image.with_file_name("docker.report.json")).environment(|| "reading the report".into())?;
-    let report: serde_json::Value = serde_json::from_slice(&report).environment(|| "reading the report".into())?;
+    let report = std::fs::read(fixture.image.with_file_name("docker.report.json"))
+        .environment(|| "reading the report".into())?;
+    let report: serde_json::Value =
+        serde_json::from_slice(&report).environment(|| "reading the report".into())?;
     for image in [&fixture.image, &fixture.raw] {
         let found = build_image(&["inspect", "--verify", "--json", &image.to_string_lossy()])?;
-        let found: serde_json::Value = serde_json::from_str(&found).environment(|| "reading inspect's output".into())?;
+        let found: serde_json::Value =
+            serde_json::from_str(&found).environment(|| "reading inspect's output".into())?;
         let slot = &found["slots"][0];
         assert_eq!(slot["root_hash"], report["root_hash"]);
         assert_eq!(slot["version"], report["version"]);

@@ -69,7 +69,9 @@ fn builds_as_nobody_with_an_empty_path() -> Result<()> {
         .current_dir(&home);
     let out = run.output().environment(|| "starting image-build".into())?;
     if !out.status.success() {
-        return Err(Error::environment(String::from_utf8_lossy(&out.stderr).into_owned()));
+        return Err(Error::environment(
+            String::from_utf8_lossy(&out.stderr).into_owned(),
+        ));
     }
     assert!(home.join("out/minimal.qcow2").is_file());
     Ok(())
@@ -79,7 +81,15 @@ fn builds_as_nobody_with_an_empty_path() -> Result<()> {
 fn confined() -> Command {
     let mut run = if nix::unistd::geteuid().is_root() {
         let mut run = Command::new("setpriv");
-        run.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--no-new-privs", "--", "sh"]);
+        run.args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--bounding-set=-all",
+            "--no-new-privs",
+            "--",
+            "sh",
+        ]);
         run
     } else {
         Command::new("sh")

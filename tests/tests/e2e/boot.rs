@@ -15,12 +15,21 @@ fn boots(name: &str, firmware: Firmware) -> Result<Guest> {
     guest.expect("findmnt -no FSTYPE /etc", "overlay")?;
     guest.expect("sudo touch /usr/x 2>/dev/null || echo refused", "refused")?;
     guest.expect("sudo id -un", "root")?;
-    guest.expect("systemctl is-active docker.service ssh.service", "active\nactive")?;
+    guest.expect(
+        "systemctl is-active docker.service ssh.service",
+        "active\nactive",
+    )?;
     // The initrd's part of the boot is on record.
     guest.expect("systemd-analyze time | grep -c '(initrd)'", "1")?;
     // Keys only, and only the kind that is quick to make.
-    guest.expect("sudo sshd -T | grep -ix 'passwordauthentication no' | wc -l", "1")?;
-    guest.expect("ls /etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_ed25519_key")?;
+    guest.expect(
+        "sudo sshd -T | grep -ix 'passwordauthentication no' | wc -l",
+        "1",
+    )?;
+    guest.expect(
+        "ls /etc/ssh/ssh_host_*_key",
+        "/etc/ssh/ssh_host_ed25519_key",
+    )?;
     guest.expect("sudo docker info --format '{{.Driver}}'", "overlay2")?;
     Ok(guest)
 }

@@ -4,7 +4,14 @@ use image_build::error::Result;
 use image_build::run::{Bus, Firmware, Nic};
 use tests::guest::{Guest, config};
 
-fn boots(name: &str, bus: Bus, nic: Nic, firmware: Firmware, disk_driver: &str, nic_driver: &str) -> Result<()> {
+fn boots(
+    name: &str,
+    bus: Bus,
+    nic: Nic,
+    firmware: Firmware,
+    disk_driver: &str,
+    nic_driver: &str,
+) -> Result<()> {
     let mut config = config(name, "ec2")?;
     (config.disk, config.nic, config.firmware) = (bus, nic, firmware);
     let guest = Guest::boot(name, &config)?;
@@ -14,7 +21,10 @@ fn boots(name: &str, bus: Bus, nic: Nic, firmware: Firmware, disk_driver: &str, 
          p=$(readlink -f /sys/block/$d/device); \
          while [ \"$p\" != / ]; do [ -e $p/driver ] && basename $(readlink -f $p/driver); p=$(dirname $p); done",
     )?;
-    assert!(drivers.lines().any(|d| d == disk_driver), "{name}: disk drivers {drivers:?}, not {disk_driver}");
+    assert!(
+        drivers.lines().any(|d| d == disk_driver),
+        "{name}: disk drivers {drivers:?}, not {disk_driver}"
+    );
     let card = guest.sh("basename $(readlink -f /sys/class/net/e*/device/driver)")?;
     assert_eq!(card, nic_driver, "{name}");
     guest.shut_down()

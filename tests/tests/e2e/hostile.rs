@@ -10,7 +10,10 @@ fn survives(name: &str, user_data: &[u8], complaint: &str) -> Result<()> {
     let guest = Guest::boot(name, &config)?;
     guest.expect("hostname", "web1.example.test")?;
     let report = guest.sh("sudo oem status; sudo journalctl -b -u 'oem*' --no-pager -o cat")?;
-    assert!(report.contains(complaint), "{name}: no {complaint:?} in\n{report}");
+    assert!(
+        report.contains(complaint),
+        "{name}: no {complaint:?} in\n{report}"
+    );
     Ok(())
 }
 
@@ -26,7 +29,9 @@ fn alias_bomb() -> Result<()> {
 
 #[test]
 fn binary_garbage() -> Result<()> {
-    let bytes: Vec<u8> = (0u32..4000).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let bytes: Vec<u8> = (0u32..4000)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
     survives("hostile-binary", &bytes, "user-data")
 }
 
@@ -66,10 +71,22 @@ coreos:
     config.scenario.user_data = Some(text.into());
     let guest = Guest::boot("hostile-requests", &config)?;
     guest.expect("cat /etc/fine", "fine")?;
-    guest.wait_until("ls /run/after", "/run/after", std::time::Duration::from_secs(60))?;
-    guest.expect("ls /etc/systemd/evil.service /etc/evil.service 2>/dev/null | wc -l", "0")?;
+    guest.wait_until(
+        "ls /run/after",
+        "/run/after",
+        std::time::Duration::from_secs(60),
+    )?;
+    guest.expect(
+        "ls /etc/systemd/evil.service /etc/evil.service 2>/dev/null | wc -l",
+        "0",
+    )?;
     let report = guest.sh("sudo oem status; sudo journalctl -b -u 'oem*' --no-pager -o cat")?;
-    for complaint in ["hostnam", "/usr/bin/sudo", "../../etc/shadow", "evil.service"] {
+    for complaint in [
+        "hostnam",
+        "/usr/bin/sudo",
+        "../../etc/shadow",
+        "evil.service",
+    ] {
         assert!(report.contains(complaint), "no {complaint:?} in\n{report}");
     }
     Ok(())

@@ -26,7 +26,10 @@ fn sshd_comes_within_budget() -> Result<()> {
     ] {
         let time = banner(name, provider, mode)?;
         let limit = good + Duration::from_secs(budget + 20) + good / 2;
-        assert!(time <= limit, "{name}: sshd after {time:?}; with a good service {good:?}");
+        assert!(
+            time <= limit,
+            "{name}: sshd after {time:?}; with a good service {good:?}"
+        );
     }
     Ok(())
 }
@@ -36,7 +39,8 @@ fn sshd_comes_within_budget() -> Result<()> {
 fn a_silent_service_on_a_later_boot_changes_nothing() -> Result<()> {
     let name = "metadata-later";
     let mut config = config(name, "ec2")?;
-    let dir = tempfile::tempdir().map_err(|e| image_build::error::Error::environment("making a folder").because(e))?;
+    let dir = tempfile::tempdir()
+        .map_err(|e| image_build::error::Error::environment("making a folder").because(e))?;
     config.storage = image_build::run::Storage::Persistent(dir.path().join("disk.qcow2"));
     let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;

@@ -37,9 +37,15 @@ fn configures(name: &str, provider: &str, detected: &str) -> Result<()> {
     guest.expect("hostname", "web1.example.test")?;
     guest.expect("sudo cat /etc/greeting", "hello from 10.0.2.15")?;
     guest.expect("stat -c '%a %U' /etc/greeting", "640 root")?;
-    guest.expect("ls /run/hello /run/hello-again", "/run/hello\n/run/hello-again")?;
+    guest.expect(
+        "ls /run/hello /run/hello-again",
+        "/run/hello\n/run/hello-again",
+    )?;
     guest.expect("id -nG ops", "ops sudo")?;
-    guest.expect("sudo sh -c 'cat ~ops/.ssh/authorized_keys.d/oem | wc -l'", "1")?;
+    guest.expect(
+        "sudo sh -c 'cat ~ops/.ssh/authorized_keys.d/oem | wc -l'",
+        "1",
+    )?;
     let status = guest.oem_status()?;
     assert_eq!(status["provider"], detected, "{status:#}");
     guest.shut_down()
@@ -62,7 +68,11 @@ fn openstack_service() -> Result<()> {
 
 #[test]
 fn openstack_drive() -> Result<()> {
-    configures("provider-openstack-drive", "openstack-configdrive", "openstack")
+    configures(
+        "provider-openstack-drive",
+        "openstack-configdrive",
+        "openstack",
+    )
 }
 
 #[test]
@@ -72,5 +82,9 @@ fn nocloud() -> Result<()> {
 
 #[test]
 fn cloudstack_drive() -> Result<()> {
-    configures("provider-cloudstack-drive", "cloudstack-configdrive", "cloudstack")
+    configures(
+        "provider-cloudstack-drive",
+        "cloudstack-configdrive",
+        "cloudstack",
+    )
 }

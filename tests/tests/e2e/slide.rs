@@ -17,7 +17,8 @@ fn runs(name: &str, provider: &str) -> Result<()> {
     let mirrors = image_build::build::mirrors(None, None)?;
     let program = busybox(&fixture()?.cache, &mirrors)?;
     let serve = ["httpd", "-f", "-p", "9200", "-h", "/www"];
-    let image = Image::busybox("dockerfile/elasticsearch:latest", program, &serve).with("www/index.html", ANSWER);
+    let image = Image::busybox("dockerfile/elasticsearch:latest", program, &serve)
+        .with("www/index.html", ANSWER);
     let registry = Registry::start(&[image])?;
     // The slide as it is, and where this test's registry answers for the public one.
     let user_data = format!(
@@ -36,18 +37,24 @@ fn runs(name: &str, provider: &str) -> Result<()> {
     // Both units as written, and in the order of the list.
     guest.expect("sudo head -n 1 /etc/systemd/system/es.service", "[Unit]")?;
     // From the journal: systemd forgets a unit like this one once it has ended.
-    let journal = guest.sh("sudo journalctl -b -o cat _PID=1 UNIT=docker.service + _PID=1 UNIT=es.service")?;
+    let journal = guest
+        .sh("sudo journalctl -b -o cat _PID=1 UNIT=docker.service + _PID=1 UNIT=es.service")?;
     let at = |text: &str| journal.lines().position(|l| l.starts_with(text));
     let (docker, es) = (at("Started docker.service"), at("Started es.service"));
     assert!(docker.is_some() && docker < es, "{journal}");
     assert!(at("es.service: Failed").is_none(), "{journal}");
 
-    let port = guest.machine.host_port(9200).ok_or_else(|| Error::environment("port 9200 is not forwarded"))?;
+    let port = guest
+        .machine
+        .host_port(9200)
+        .ok_or_else(|| Error::environment("port 9200 is not forwarded"))?;
     let deadline = Instant::now() + Duration::from_secs(60);
     let body = loop {
         match get(port, "/") {
             Ok(body) if !body.is_empty() => break body,
-            _ if Instant::now() > deadline => return Err(Error::refused("the container does not answer on its port")),
+            _ if Instant::now() > deadline => {
+                return Err(Error::refused("the container does not answer on its port"));
+            }
             _ => std::thread::sleep(Duration::from_millis(500)),
         }
     };

@@ -14,7 +14,13 @@ fn flipped(name: &str, offset: impl FnOnce(&File, u64, u64) -> Result<u64>) -> R
     let what = || "making a damaged copy".to_owned();
     let source = File::open(&fixture()?.raw).environment(what)?;
     let path = work_dir()?.join(format!("{name}.raw"));
-    let copy = File::options().create(true).truncate(true).read(true).write(true).open(&path).environment(what)?;
+    let copy = File::options()
+        .create(true)
+        .truncate(true)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .environment(what)?;
     let len = source.metadata().environment(what)?.len();
     copy.set_len(len).environment(what)?;
     let mut buf = vec![0; 1 << 20];
@@ -46,12 +52,17 @@ fn refuses(name: &str, image: PathBuf) -> Result<()> {
     while guest.machine.resets() == 0 {
         if Instant::now() > deadline {
             let tail = guest.machine.console().tail(30);
-            return Err(Error::refused(format!("{name}: the machine did not restart:\n{tail}")));
+            return Err(Error::refused(format!(
+                "{name}: the machine did not restart:\n{tail}"
+            )));
         }
         std::thread::sleep(Duration::from_millis(500));
     }
     let console = guest.machine.console().text(0);
-    assert!(!console.contains("login:"), "{name}: it came up:\n{console}");
+    assert!(
+        !console.contains("login:"),
+        "{name}: it came up:\n{console}"
+    );
     drop(guest);
     std::fs::remove_file(&image).environment(|| "removing the damaged copy".into())
 }
@@ -69,7 +80,8 @@ fn in_a_program() -> Result<()> {
     let image = flipped("verity-program", |disk, start, size| {
         // A text that systemd's PID 1 has and nothing else in the image.
         let needle = b"systemd.crash_reboot";
-        find(disk, start, size, needle)?.ok_or_else(|| Error::refused("systemd is not in the image"))
+        find(disk, start, size, needle)?
+            .ok_or_else(|| Error::refused("systemd is not in the image"))
     })?;
     refuses("verity-program", image)
 }
@@ -77,7 +89,9 @@ fn in_a_program() -> Result<()> {
 fn find(disk: &File, start: u64, size: u64, needle: &[u8]) -> Result<Option<u64>> {
     let mut buf = vec![0; (1 << 20) + needle.len()];
     for at in (0..size).step_by(1 << 20) {
-        let n = disk.read_at(&mut buf, start + at).environment(|| "reading the image".into())?;
+        let n = disk
+            .read_at(&mut buf, start + at)
+            .environment(|| "reading the image".into())?;
         if let Some(i) = buf[..n].windows(needle.len()).position(|w| w == needle) {
             return Ok(Some(at + i as u64));
         }
