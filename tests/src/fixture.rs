@@ -113,6 +113,14 @@ pub fn builder() -> Result<PathBuf> {
     )
 }
 
+/// Folder of the static `init`, `oem` and `updater`.
+pub fn guest_dir() -> Result<PathBuf> {
+    Ok(match std::env::var_os("HOLDFAST_GUEST_BIN") {
+        Some(dir) => dir.into(),
+        None => profile_dir()?.join("../guest"),
+    })
+}
+
 /// Runs the builder; its output is shown when it fails.
 pub fn build_image(args: &[&str]) -> Result<String> {
     let out = Command::new(builder()?)

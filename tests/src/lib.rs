@@ -2,6 +2,7 @@
 //! doubles of the outside world.
 
 pub mod bench;
+pub mod debian;
 pub mod fixture;
 pub mod guest;
 pub mod registry;

@@ -12,13 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use flate2::{Compression, GzBuilder};
-use image_build::archive::Archive;
-use image_build::archive::fetch::fetch;
-use image_build::archive::mirror::Mirrors;
-use image_build::cache::Cache;
 use image_build::error::{Context, Result};
-use image_build::package::{extract, unpack};
-use image_build::progress::Progress;
 use image_build::simulate::http::{Parsed, Request, Response, parse};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -81,24 +75,6 @@ impl Image {
         });
         self
     }
-}
-
-/// Debian's static busybox, fetched and verified like every other package.
-pub fn busybox(cache: &Cache, mirrors: &Mirrors) -> Result<Vec<u8>> {
-    let progress = Progress::quiet();
-    let archive = Archive::open(cache, mirrors, "trixie", "amd64", &progress)?;
-    let lock = archive.resolve(&["busybox-static".to_owned()], &[])?;
-    let dir = tempfile::tempdir().environment(|| "making a temporary directory".to_owned())?;
-    for fetched in fetch(cache, mirrors, &lock, &progress)? {
-        if fetched.package.name == "busybox-static" {
-            extract(
-                &unpack(cache, &fetched.file, &fetched.package.sha256)?,
-                dir.path(),
-            )?;
-        }
-    }
-    let path = dir.path().join("usr/bin/busybox");
-    std::fs::read(&path).environment(|| format!("reading {}", path.display()))
 }
 
 /// What the registry serves.

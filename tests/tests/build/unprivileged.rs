@@ -39,8 +39,7 @@ fn builds_as_nobody_with_an_empty_path() -> Result<()> {
     let temp = tempfile::tempdir().environment(|| "making a folder".into())?;
     let what = || "copying the programs".to_owned();
     let program = builder()?;
-    let guest = std::env::var_os("HOLDFAST_GUEST_BIN").map(PathBuf::from);
-    let guest = guest.unwrap_or_else(|| program.with_file_name("../guest"));
+    let guest = tests::fixture::guest_dir()?;
     // A copy where `nobody` may read.
     std::fs::copy(&program, temp.path().join("image-build")).environment(what)?;
     for name in ["init", "oem", "updater"] {

@@ -46,7 +46,6 @@ machines! {
     nvme: Nvme Vmxnet3 Uefi "nvme" "vmxnet3";
     ahci: Ahci E1000 Bios "ahci" "e1000";
     ide: Ide E1000 Bios "ata_piix" "e1000";
-    lsi_mptsas: MptSas Vmxnet3 Bios "mptsas" "vmxnet3";
     lsi_sym53c8xx: Sym53c8xx E1000 Bios "sym53c8xx" "e1000";
     megasas: Megasas VirtioNet Bios "megaraid_sas" "virtio_net";
     pvscsi: Pvscsi Vmxnet3 Uefi "vmw_pvscsi" "vmxnet3";

@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use image_build::error::{Error, Result};
+use tests::debian::program;
 use tests::fixture::fixture;
 use tests::guest::{Guest, config, get};
-use tests::registry::{Image, Registry, busybox};
+use tests::registry::{Image, Registry};
 
 /// What the container answers.
 const ANSWER: &str = "You Know, for Search";
@@ -15,7 +16,12 @@ const SLIDE: &str = include_str!("../../../oem/testdata/apply/01-slide/user-data
 
 fn runs(name: &str, provider: &str) -> Result<()> {
     let mirrors = image_build::build::mirrors(None, None)?;
-    let program = busybox(&fixture()?.cache, &mirrors)?;
+    let program = program(
+        &fixture()?.cache,
+        &mirrors,
+        "busybox-static",
+        "usr/bin/busybox",
+    )?;
     let serve = ["httpd", "-f", "-p", "9200", "-h", "/www"];
     let image = Image::busybox("dockerfile/elasticsearch:latest", program, &serve)
         .with("www/index.html", ANSWER);
