@@ -82,7 +82,8 @@ mod tests {
     }
 
     #[test]
-    fn stale_when_an_output_is_gone_or_cut() -> Result<(), Box<dyn std::error::Error>> {
+    fn stale_when_an_output_is_gone_or_cut() -> std::result::Result<(), Box<dyn std::error::Error>>
+    {
         let dir = tempfile::tempdir()?;
         let stamp = Stamp {
             inputs: "h".into(),
