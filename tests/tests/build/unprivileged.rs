@@ -2,7 +2,7 @@
 //! namespace, no loop device, no program in PATH.
 
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use image_build::cache::Cache;
