@@ -48,5 +48,5 @@ machines! {
     ide: Ide E1000 Bios "ata_piix" "e1000";
     lsi_sym53c8xx: Sym53c8xx E1000 Bios "sym53c8xx" "e1000";
     megasas: Megasas VirtioNet Bios "megaraid_sas" "virtio_net";
-    pvscsi: Pvscsi Vmxnet3 Uefi "vmw_pvscsi" "vmxnet3";
+    pvscsi: Pvscsi Vmxnet3 Bios "vmw_pvscsi" "vmxnet3";
 }
