@@ -65,6 +65,17 @@ fn virtual_size(tools: &Tools, image: &Path, format: &str) -> Result<u64> {
         .ok_or_else(|| Error::environment(what()))
 }
 
+/// Makes a disk larger, as a provider does; what is on it stays.
+fn grow(tools: &Tools, overlay: &Path, size: u64) -> Result<()> {
+    let mut command = tools.command(Tool::QemuImg)?;
+    command
+        .args(["resize", "-q", "-f", "qcow2"])
+        .arg(overlay)
+        .arg(size.to_string())
+        .run()?;
+    Ok(())
+}
+
 /// The overlay for `image`, in `dir` unless it is to stay. `size` is in bytes.
 pub(super) fn overlay(
     tools: &Tools,
@@ -79,7 +90,12 @@ pub(super) fn overlay(
     let format = format_of(&image)?;
     let path = match storage {
         Storage::Temporary => dir.join("disk.qcow2"),
-        Storage::Persistent(path) if path.exists() => return Ok(path.clone()),
+        Storage::Persistent(path) if path.exists() => {
+            if size > Some(virtual_size(tools, path, "qcow2")?) {
+                grow(tools, path, size.unwrap_or_default())?;
+            }
+            return Ok(path.clone());
+        }
         Storage::Persistent(path) => path.clone(),
     };
     let mut command = tools.command(Tool::QemuImg)?;
