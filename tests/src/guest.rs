@@ -72,8 +72,24 @@ impl Guest {
 
     /// Runs a shell command as `core`; its output without the last newline.
     pub fn sh(&self, command: &str) -> Result<String> {
-        let out = self.machine.ssh(command, COMMAND)?;
-        let text = out.ok().map_err(|e| self.explain(e))?;
+        let mut out = self.machine.ssh(command, COMMAND)?;
+        // No command of a test ends with the client's own status: the session broke.
+        // Said aloud, and asked once more; a command that breaks it twice is at fault.
+        if out.broken() {
+            eprintln!(
+                "{}: session broke: `{command}`: {:?}",
+                self.name, out.stderr
+            );
+            self.machine.wait_for_ssh(COMMAND)?;
+            let journal = self
+                .machine
+                .ssh("sudo journalctl -b -n 60 --no-pager", COMMAND)?;
+            eprintln!("{}: the journal then:\n{}", self.name, journal.stdout);
+            out = self.machine.ssh(command, COMMAND)?;
+        }
+        let text = out
+            .ok()
+            .map_err(|e| self.explain(e.hint(format!("the command was: {command}"))))?;
         Ok(text.trim_end().to_owned())
     }
 

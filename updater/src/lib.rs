@@ -8,7 +8,9 @@
 
 pub mod bls;
 pub mod dist;
+pub mod fetch;
 pub mod grub;
+pub mod release;
 pub mod status;
 pub mod uki;
 pub mod version;

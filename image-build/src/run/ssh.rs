@@ -14,6 +14,11 @@ use crate::tools::{Command, Tool, Tools};
 /// Time between attempts while the machine does not accept connections yet.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Exit status of an SSH client that has none of the command's.
+const CLIENT_FAILED: i32 = 255;
+/// What the client says of a host it has not met, which is every host here.
+const NEW_HOST: &str = "Warning: Permanently added";
+
 /// An SSH key pair on disk.
 #[derive(Debug, Clone)]
 pub struct KeyPair {
@@ -78,14 +83,10 @@ impl Output {
         )))
     }
 
-    fn unreachable(&self) -> bool {
-        const SIGNS: &[&str] = &[
-            "Connection",
-            "kex_exchange",
-            "Permission denied",
-            "not allowed at this time",
-        ];
-        self.status == 255 && SIGNS.iter().any(|sign| self.stderr.contains(sign))
+    /// Whether this is the client's own status: no connection, a refused key, or a
+    /// session that ended before the command did.
+    pub fn broken(&self) -> bool {
+        self.status == CLIENT_FAILED
     }
 }
 
@@ -125,7 +126,7 @@ impl Ssh {
             "UserKnownHostsFile=/dev/null",
             "GlobalKnownHostsFile=/dev/null",
             "PreferredAuthentications=publickey",
-            "LogLevel=ERROR",
+            "LogLevel=INFO",
             "ConnectTimeout=10",
             "ServerAliveInterval=5",
         ] {
@@ -144,7 +145,7 @@ impl Ssh {
             let attempt = self.run(tools, user, "true", &[], left.min(Duration::from_secs(30)));
             let why = match attempt {
                 Ok(output) if output.status == 0 => return Ok(()),
-                Ok(output) if !output.unreachable() => return output.ok().map(drop),
+                Ok(output) if !output.broken() => return output.ok().map(drop),
                 Ok(output) => output.stderr.trim().to_owned(),
                 Err(e) => e.chain(),
             };
@@ -209,8 +210,11 @@ fn run_with_deadline(command: &mut Command, input: &[u8], timeout: Duration) -> 
         .wait()
         .environment(|| "waiting for ssh".to_owned())?;
     Ok(Output {
-        status: status.code().unwrap_or(255),
+        status: status.code().unwrap_or(CLIENT_FAILED),
         stdout,
-        stderr,
+        stderr: stderr
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with(NEW_HOST))
+            .collect(),
     })
 }

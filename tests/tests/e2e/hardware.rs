@@ -42,9 +42,11 @@ macro_rules! machines {
 
 machines! {
     virtio_blk: VirtioBlk VirtioNet Bios "virtio_blk" "virtio_net";
+    virtio_scsi: VirtioScsi E1000 Uefi "virtio_scsi" "e1000";
     nvme: Nvme Vmxnet3 Uefi "nvme" "vmxnet3";
     ahci: Ahci E1000 Bios "ahci" "e1000";
     ide: Ide E1000 Bios "ata_piix" "e1000";
     lsi_sym53c8xx: Sym53c8xx E1000 Bios "sym53c8xx" "e1000";
     megasas: Megasas VirtioNet Bios "megaraid_sas" "virtio_net";
+    pvscsi: Pvscsi Vmxnet3 Bios "vmw_pvscsi" "vmxnet3";
 }

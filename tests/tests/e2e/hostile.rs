@@ -46,3 +46,56 @@ fn binary_garbage() -> Result<()> {
         .collect();
     survives("hostile-binary", &bytes, "user-data")
 }
+
+/// Valid YAML that asks for harm: files in /usr, outside paths, units with bad
+/// names, a start that never ends. The good part is applied all the same.
+#[test]
+fn harmful_requests() -> Result<()> {
+    let text = "#cloud-config
+hostnam: typo
+write_files:
+  - path: /usr/bin/sudo
+    content: gone
+  - path: ../../etc/shadow
+    content: gone
+  - path: /etc/fine
+    content: fine
+coreos:
+  units:
+    - name: ../evil.service
+      command: start
+      content: '[Service]'
+    - name: forever.service
+      command: start
+      content: |
+        [Service]
+        Type=oneshot
+        ExecStart=/usr/bin/sleep infinity
+    - name: after.service
+      command: start
+      content: |
+        [Service]
+        Type=oneshot
+        RemainAfterExit=yes
+        ExecStart=/usr/bin/touch /run/after
+";
+    let mut config = config("hostile-requests", "ec2")?;
+    config.scenario.user_data = Some(text.into());
+    let guest = Guest::boot("hostile-requests", &config)?;
+    // The key came first: the rest may still be on its way.
+    guest.wait_until("cat /etc/fine", "fine", COMMAND)?;
+    guest.wait_until("ls /run/after", "/run/after", COMMAND)?;
+    guest.expect(
+        "ls /etc/systemd/evil.service /etc/evil.service 2>/dev/null | wc -l",
+        "0",
+    )?;
+    reports(
+        &guest,
+        &[
+            "hostnam",
+            "/usr/bin/sudo",
+            "../../etc/shadow",
+            "evil.service",
+        ],
+    )
+}

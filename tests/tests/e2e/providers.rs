@@ -58,11 +58,34 @@ fn ec2() -> Result<()> {
 }
 
 #[test]
+fn cloudstack() -> Result<()> {
+    configures("provider-cloudstack", "cloudstack", "cloudstack")
+}
+
+#[test]
 fn openstack_service() -> Result<()> {
     configures("provider-openstack", "openstack", "openstack")
 }
 
 #[test]
+fn openstack_drive() -> Result<()> {
+    configures(
+        "provider-openstack-drive",
+        "openstack-configdrive",
+        "openstack",
+    )
+}
+
+#[test]
 fn nocloud() -> Result<()> {
     configures("provider-nocloud", "nocloud", "nocloud")
+}
+
+#[test]
+fn cloudstack_drive() -> Result<()> {
+    configures(
+        "provider-cloudstack-drive",
+        "cloudstack-configdrive",
+        "cloudstack",
+    )
 }

@@ -1,4 +1,4 @@
-//! What a machine keeps from boot to boot.
+//! What a machine keeps from boot to boot, and how it grows.
 
 use image_build::error::{Error, Result};
 use image_build::run::Storage;
@@ -20,7 +20,7 @@ coreos:
 ";
 
 #[test]
-fn second_boot_keeps_state_and_applies_nothing() -> Result<()> {
+fn second_boot_keeps_state_and_applies_nothing_and_a_larger_disk_is_used() -> Result<()> {
     let name = "state";
     let dir = tempfile::tempdir().map_err(|e| Error::environment("making a folder").because(e))?;
     let mut config = config(name, "ec2")?;
@@ -36,8 +36,11 @@ fn second_boot_keeps_state_and_applies_nothing() -> Result<()> {
         "echo mine > mine && sudo docker volume create vol1 && sync",
         "vol1",
     )?;
+    let size = root_size(&guest)?;
     guest.shut_down()?;
 
+    // The same machine with twice the disk, as after a resize at the provider.
+    config.disk_size = Some(16 << 30);
     let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;
     assert_eq!(
@@ -53,5 +56,22 @@ fn second_boot_keeps_state_and_applies_nothing() -> Result<()> {
         .map(|all| all.iter().filter(|r| r["state"] != "unchanged").count());
     assert_eq!(changed, Some(0), "{status:#}");
 
+    let grown = root_size(&guest)?;
+    assert!(
+        grown > size + (7 << 30),
+        "root had {size} bytes, has {grown}"
+    );
+    // The backup table lies at the new end again.
+    guest.expect(
+        "sudo sfdisk --verify /dev/vda 2>&1 | grep -ci 'backup.*corrupt\\|not at the end' || true",
+        "0",
+    )?;
     guest.shut_down()
+}
+
+fn root_size(guest: &Guest) -> Result<u64> {
+    let text = guest.sh("findmnt -bno SIZE /")?;
+    text.trim()
+        .parse()
+        .map_err(|e| Error::refused(format!("findmnt printed {text:?}")).because(e))
 }
