@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bls;
+pub mod cli;
 pub mod dist;
 pub mod fetch;
 pub mod grub;

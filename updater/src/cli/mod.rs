@@ -1,0 +1,65 @@
+//! Command line. One file per verb: its `Args` and a `run` that prints and returns
+//! an exit status.
+
+mod check;
+mod daemon;
+mod failure;
+mod mark_good;
+mod output;
+mod rollback;
+mod status;
+mod update;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::{Exit, Failure};
+
+/// Keeps this machine up to date, and tells how it stands.
+#[derive(Debug, Parser)]
+#[command(
+    name = "updater",
+    version,
+    after_help = "Exit status: 0 done, 1 the input is wrong, 2 usage, 3 the environment failed, 4 refused."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the booted release and its root hash
+    Status(status::Args),
+    /// Look for a newer release (not in this version)
+    Check(check::Args),
+    /// Install a newer release (not in this version)
+    Update(update::Args),
+    /// Go back to the other slot (not in this version)
+    Rollback(rollback::Args),
+    /// Declare the booted slot good (not in this version)
+    MarkGood(mark_good::Args),
+    /// Run the service that keeps the machine up to date (not in this version)
+    Daemon(daemon::Args),
+}
+
+/// Runs a parsed command line. Returns the exit status.
+pub fn run(cli: Cli) -> Result<u8, Failure> {
+    match cli.verb {
+        Verb::Status(args) => status::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Update(args) => update::run(&args),
+        Verb::Rollback(args) => rollback::run(&args),
+        Verb::MarkGood(args) => mark_good::run(&args),
+        Verb::Daemon(args) => daemon::run(&args),
+    }
+}
+
+/// What verbs answer that this version does not have.
+fn not_in_this_version() -> Failure {
+    Failure::new(
+        Exit::Environment,
+        "this version of Holdfast cannot update a machine in place",
+    )
+    .with_hint("build a new image and replace the machine")
+}
