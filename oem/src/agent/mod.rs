@@ -9,7 +9,7 @@ mod addresses;
 mod cache;
 mod rivals;
 
-use crate::detect::{self, Candidate, Certainty, Detection, Evidence};
+use crate::detect::{self, Candidate, Certainty, Detection, Drives, Evidence};
 use crate::error::{Context, Result};
 use crate::http::Http;
 use crate::metadata::Fetched;
@@ -31,6 +31,9 @@ const BURST: Duration = Duration::from_millis(20);
 /// the rest of the boot waits for configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
+    /// For udev to find the drives, in the early stage: the one wait that the way
+    /// to sshd has to share.
+    pub drives: Duration,
     /// For the first usable address.
     pub online: Duration,
     /// For an answer once online, when the provider is known.
@@ -42,6 +45,7 @@ pub struct Budget {
 impl Default for Budget {
     fn default() -> Self {
         Budget {
+            drives: Duration::from_secs(10),
             online: Duration::from_secs(30),
             known: Duration::from_secs(15),
             unknown: Duration::from_secs(5),
@@ -159,7 +163,8 @@ impl Outcome {
 /// When the agent runs. Each stage has its unit in [`crate::dist`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Stage {
-    /// Early, from drives only, without waiting.
+    /// Early, from drives only; waits for drives that udev has yet to find, unless
+    /// the provider is one that uses none.
     Local,
     /// Everything; waits for the network and for answers within the budget.
     Network,
@@ -171,32 +176,52 @@ pub enum Stage {
 /// The runtime or the HTTP client cannot be set up; sources that fail are
 /// attempts in the outcome.
 pub fn run(stage: Stage, root: &Root, surroundings: &Surroundings) -> Result<Outcome> {
-    match stage {
-        Stage::Local => Ok(local(root, surroundings)),
-        Stage::Network => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .environment(|| "cannot set up the event loop".to_owned())?
-            .block_on(async { network(root, surroundings, &Http::new(Wake::kernel())?).await }),
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .environment(|| "cannot set up the event loop".to_owned())?;
+    runtime.block_on(async {
+        let drives = Drives::watch(root.path());
+        match stage {
+            Stage::Local => Ok(local(root, surroundings, &drives).await),
+            Stage::Network => {
+                network(root, surroundings, &drives, &Http::new(Wake::kernel())?).await
+            }
+        }
+    })
 }
 
-/// The early stage: disks only, no waiting.
-fn local(root: &Root, surroundings: &Surroundings) -> Outcome {
-    let (scene, detection) = look(root.path(), surroundings);
-    let mut outcome = Outcome::new(detection);
-    if let Some(found) = local_data(&scene, &mut outcome) {
-        accept(root, &scene.evidence, found, &mut outcome);
+/// The early stage: drives only.
+async fn local(root: &Root, surroundings: &Surroundings, drives: &Drives) -> Outcome {
+    let limit = Instant::now() + surroundings.budget.drives;
+    loop {
+        // Asked first: what comes after the look is seen by the next one.
+        let settled = drives.are_settled();
+        let (scene, detection) = look(root.path(), surroundings);
+        let mut outcome = Outcome::new(detection);
+        if let Some(found) = local_data(&scene, &mut outcome) {
+            accept(root, &scene.evidence, found, &mut outcome);
+            return outcome;
+        }
+        let more = !settled && outcome.detection.may_be_on_a_drive();
+        if !more || timeout_at(limit, drives.settled()).await.is_err() {
+            return outcome;
+        }
     }
-    outcome
 }
 
 /// The later stage: everything, within the budget; else the copy of an earlier
 /// boot of the same machine.
-async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Result<Outcome> {
+async fn network(
+    root: &Root,
+    surroundings: &Surroundings,
+    drives: &Drives,
+    http: &Http,
+) -> Result<Outcome> {
     let mut wake = http.wake();
     let mut limit = Instant::now() + surroundings.budget.online;
     let (scene, mut outcome) = loop {
+        let settled = drives.are_settled();
         let (scene, detection) = look(root.path(), surroundings);
         let mut outcome = Outcome::new(detection);
         let local = local_data(&scene, &mut outcome);
@@ -209,9 +234,16 @@ async fn network(root: &Root, surroundings: &Surroundings, http: &Http) -> Resul
         if online && !enough {
             limit = limit.min(Instant::now() + surroundings.budget.unknown);
         }
-        if !(online && enough) {
+        let all_drives = settled || local.is_some() || !outcome.detection.may_be_on_a_drive();
+        if !(online && enough && all_drives) {
+            let event = async {
+                tokio::select! {
+                    () = wake.changed() => {}
+                    () = drives.settled(), if !settled => {}
+                }
+            };
             // Past the limit even if events never cease; events come in bursts.
-            if Instant::now() < limit && timeout_at(limit, wake.changed()).await.is_ok() {
+            if Instant::now() < limit && timeout_at(limit, event).await.is_ok() {
                 sleep(BURST).await;
                 continue;
             }

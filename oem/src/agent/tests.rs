@@ -16,6 +16,7 @@ fn machine(vendor: &str) -> tempfile::TempDir {
 fn surroundings(url: &str) -> Surroundings {
     Surroundings {
         budget: Budget {
+            drives: Duration::from_millis(100),
             online: Duration::from_millis(100),
             known: Duration::from_millis(900),
             unknown: Duration::from_millis(900),

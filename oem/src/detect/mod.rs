@@ -5,6 +5,7 @@
 //! [`PROVIDERS`].
 
 pub mod cmdline;
+mod drives;
 mod evidence;
 mod providers;
 
@@ -12,6 +13,7 @@ use crate::source::Source;
 use serde::Serialize;
 use std::path::Path;
 
+pub use drives::Drives;
 pub use evidence::{Disk, Dmi, Evidence};
 pub use providers::PROVIDERS;
 
@@ -111,6 +113,12 @@ pub struct Detection {
 }
 
 impl Detection {
+    /// Whether a drive that appears later could hold what is looked for.
+    pub fn may_be_on_a_drive(&self) -> bool {
+        let mut sources = self.candidates.iter().flat_map(|c| &c.sources);
+        !self.is_known() || sources.any(|s| s.is_local())
+    }
+
     /// Whether at least one candidate rests on evidence.
     pub fn is_known(&self) -> bool {
         self.candidates
