@@ -5,9 +5,9 @@
 //! whether it still has events to handle; `udevadm settle` looks at the same file.
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
 
 /// udev's runtime folder.
 const FOLDER: &str = "run/udev";
@@ -18,7 +18,8 @@ const QUEUE: &str = "queue";
 #[derive(Debug)]
 pub struct Drives {
     queue: PathBuf,
-    events: Option<AsyncFd<OwnedFd>>,
+    /// An inotify instance in the guise of a pipe: only reading is used.
+    events: Option<Receiver>,
 }
 
 impl Drives {
@@ -31,7 +32,7 @@ impl Drives {
                 Ok(OwnedFd::from(inotify))
             })
             .ok()
-            .and_then(|fd| AsyncFd::register(fd).ok());
+            .and_then(|fd| Receiver::from_owned_fd_unchecked(fd).ok());
         Drives {
             queue: folder.join(QUEUE),
             events,
@@ -49,13 +50,11 @@ impl Drives {
             return;
         };
         while !self.are_settled() {
-            let Ok(mut ready) = events.readable().await else {
+            if events.readable().await.is_err() {
                 return;
-            };
+            }
             // What the events say does not matter: whether the file is there does.
-            let mut buffer = [0; 4096];
-            while nix::unistd::read(events.get_ref().as_fd(), &mut buffer).is_ok_and(|n| n > 0) {}
-            ready.clear_ready();
+            while events.try_read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
         }
     }
 }
