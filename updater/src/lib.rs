@@ -8,10 +8,16 @@
 
 pub mod bls;
 pub mod cli;
+pub mod config;
 pub mod dist;
 pub mod fetch;
 pub mod grub;
+pub mod health;
 pub mod release;
+pub mod state;
 pub mod status;
 pub mod uki;
 pub mod version;
+
+/// Folder of the updater's state, below `/`. Both slots use it. Mode 0700.
+pub const STATE: &str = "var/lib/holdfast/update";
