@@ -16,6 +16,7 @@ pub mod health;
 pub mod release;
 pub mod state;
 pub mod status;
+pub mod tuf;
 pub mod uki;
 pub mod version;
 
