@@ -112,7 +112,7 @@ fn read(path: &Path, cap: u64) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Writes a whole file: old or new after a power cut, nothing between.
-pub(super) fn write(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file()

@@ -85,7 +85,7 @@ impl Error {
             Error::Repository { .. } => Some(
                 "the repository was damaged or tampered with: restore metadata/ from a good copy",
             ),
-            Error::Exists(_) => Some("choose another folder; keys are never overwritten"),
+            Error::Exists(_) => Some("choose another folder; keys and roots are never overwritten"),
             _ => None,
         }
     }
