@@ -3,8 +3,36 @@
 //! A [`Source`] fetches and nothing more: it verifies nothing beyond lengths. Who
 //! asks for bytes checks them against signed digests before using them, and tells
 //! the source when they were wrong, so that it can blame a mirror.
+//!
+//! Invariants, whatever a server sends: no more bytes than asked reach the caller;
+//! memory does not grow with a file; every call ends by its deadline; names are
+//! checked by [`name::check`] before a URL or a path is made of them; credentials
+//! are in no error, event or log.
+//!
+//! A source is made for one run (one check, one update) and dropped after it: what
+//! it learned of mirrors and name servers is of that moment. It blocks, and must
+//! not be called on a thread that drives an asynchronous runtime.
 
 use std::ops::Range;
+use std::time::Duration;
+
+mod backoff;
+mod base;
+pub mod directory;
+pub mod http;
+mod limit;
+mod mirrors;
+pub mod name;
+mod options;
+pub mod progress;
+mod proxy;
+mod retry_after;
+mod throughput;
+
+pub use backoff::Backoff;
+pub use options::Options;
+pub use proxy::Proxy;
+pub use throughput::Floor;
 
 /// Where the files of a repository come from. Names are paths below the source's
 /// root: plain names separated by `/`.
@@ -32,6 +60,14 @@ pub enum Error {
     /// A name that is not a plain path: absolute, `..`, empty parts, strange bytes.
     #[error("{0:?} is not a plain path of a repository")]
     Name(String),
+    /// A source that cannot be used: a bad URL, an unreadable directory.
+    #[error("{place}: {reason}")]
+    Place {
+        /// The source, without credentials.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The file is longer than the signed length, or than what its kind may have.
     #[error("{name}: more than {cap} bytes came")]
     TooLong {
@@ -48,7 +84,76 @@ pub enum Error {
         /// What went wrong, with the URL and without credentials.
         reason: String,
     },
+    /// Every mirror that works asks to be left alone for a while (`Retry-After`).
+    #[error("{name}: {reason}; asked to wait {} s", after.as_secs())]
+    Later {
+        /// The file.
+        name: String,
+        /// What the last mirror said.
+        reason: String,
+        /// Not to be asked again before this time has passed; a day at most.
+        after: Duration,
+    },
     /// The receiver of the bytes failed (a full disk, a broken device).
     #[error("writing what was fetched")]
     Sink(#[source] std::io::Error),
+}
+
+impl Error {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::Name(_) => Some("the repository is damaged or not meant for this updater"),
+            Error::Place { .. } => {
+                Some("give an http:// or https:// URL, or the path of a repository's directory")
+            }
+            Error::TooLong { .. } => Some("check the URL; a proxy or portal may have answered"),
+            Error::Unreachable { .. } => {
+                Some("check the network and the repository's URL, or add another mirror")
+            }
+            Error::Later { .. } | Error::Sink(_) => None,
+        }
+    }
+}
+
+/// Opens a repository: one directory (`/path` or `file:///path`), or mirrors
+/// (`http://` and `https://` URLs), the preferred one first.
+pub fn open<S: AsRef<str>>(
+    places: &[S],
+    options: &Options,
+) -> Result<Box<dyn Source + Send>, Error> {
+    if let [place] = places
+        && let Some(path) = directory::path_of(place.as_ref())?
+    {
+        return Ok(Box::new(directory::Directory::open(&path)?));
+    }
+    Ok(Box::new(http::Http::new(places, options)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_urls_paths_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let options = Options::default();
+        for good in [path, &format!("file://{path}"), "http://h", "https://h/x"] {
+            assert!(open(&[good], &options).is_ok(), "{good}");
+        }
+        assert!(open(&["http://a", "https://b"], &options).is_ok());
+        let missing = format!("{path}/missing");
+        for bad in [
+            &["ftp://h"][..],
+            &["relative/path"],
+            &[missing.as_str()],
+            &["file://elsewhere/x"],
+            &["http://a", path],
+            &[],
+        ] {
+            let e = open(bad, &options).err();
+            assert!(matches!(e, Some(Error::Place { .. })), "{bad:?}: {e:?}");
+        }
+    }
 }
