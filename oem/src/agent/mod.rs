@@ -194,6 +194,7 @@ pub fn run(stage: Stage, root: &Root, surroundings: &Surroundings) -> Result<Out
 /// The early stage: drives only.
 async fn local(root: &Root, surroundings: &Surroundings, drives: &Drives) -> Outcome {
     let limit = Instant::now() + surroundings.budget.drives;
+    let mut wake = Wake::kernel();
     loop {
         // Asked first: what comes after the look is seen by the next one.
         let settled = drives.are_settled();
@@ -204,9 +205,14 @@ async fn local(root: &Root, surroundings: &Surroundings, drives: &Drives) -> Out
             return outcome;
         }
         let more = !settled && outcome.detection.may_be_on_a_drive();
-        if !more || timeout_at(limit, drives.settled()).await.is_err() {
+        if !more
+            || timeout_at(limit, event(&mut wake, drives, settled))
+                .await
+                .is_err()
+        {
             return outcome;
         }
+        sleep(BURST).await;
     }
 }
 
@@ -236,14 +242,12 @@ async fn network(
         }
         let all_drives = settled || local.is_some() || !outcome.detection.may_be_on_a_drive();
         if !(online && enough && all_drives) {
-            let event = async {
-                tokio::select! {
-                    () = wake.changed() => {}
-                    () = drives.settled(), if !settled => {}
-                }
-            };
             // Past the limit even if events never cease; events come in bursts.
-            if Instant::now() < limit && timeout_at(limit, event).await.is_ok() {
+            if Instant::now() < limit
+                && timeout_at(limit, event(&mut wake, drives, settled))
+                    .await
+                    .is_ok()
+            {
                 sleep(BURST).await;
                 continue;
             }
@@ -270,6 +274,15 @@ async fn network(
     }
     outcome.complete(&(surroundings.addresses)());
     Ok(outcome)
+}
+
+/// Something of the kernel's or udev's after which to look again. `settled`: as of
+/// the last look.
+async fn event(wake: &mut Wake, drives: &Drives, settled: bool) {
+    tokio::select! {
+        () = wake.changed() => {}
+        () = drives.settled(), if !settled => {}
+    }
 }
 
 fn look(root: &Path, surroundings: &Surroundings) -> (Scene, Detection) {
