@@ -18,6 +18,7 @@ use std::time::Duration;
 
 mod backoff;
 mod base;
+mod chain;
 pub mod directory;
 pub mod http;
 mod limit;
@@ -116,18 +117,34 @@ impl Error {
     }
 }
 
-/// Opens a repository: one directory (`/path` or `file:///path`), or mirrors
-/// (`http://` and `https://` URLs), the preferred one first.
+/// Opens a repository by all the places it can be had from, the preferred one first:
+/// directories (`/path`, `file:///path`) and mirrors (`http://`, `https://`).
 pub fn open<S: AsRef<str>>(
     places: &[S],
     options: &Options,
 ) -> Result<Box<dyn Source + Send>, Error> {
-    if let [place] = places
-        && let Some(path) = directory::path_of(place.as_ref())?
-    {
-        return Ok(Box::new(directory::Directory::open(&path)?));
+    let mut sources: Vec<Box<dyn Source + Send>> = Vec::new();
+    let mut mirrors = Vec::new();
+    for place in places.iter().map(S::as_ref) {
+        match directory::path_of(place)? {
+            None => mirrors.push(place),
+            Some(path) => {
+                // Neighbours on the web share one source, which knows them better.
+                if !mirrors.is_empty() {
+                    sources.push(Box::new(http::Http::new(&mirrors, options)?));
+                    mirrors.clear();
+                }
+                sources.push(Box::new(directory::Directory::open(&path)?));
+            }
+        }
     }
-    Ok(Box::new(http::Http::new(places, options)?))
+    if sources.is_empty() {
+        return Ok(Box::new(http::Http::new(&mirrors, options)?));
+    }
+    if !mirrors.is_empty() {
+        sources.push(Box::new(http::Http::new(&mirrors, options)?));
+    }
+    Ok(Box::new(chain::Chain::new(sources)))
 }
 
 #[cfg(test)]
@@ -143,13 +160,14 @@ mod tests {
             assert!(open(&[good], &options).is_ok(), "{good}");
         }
         assert!(open(&["http://a", "https://b"], &options).is_ok());
+        assert!(open(&[path, "http://a", path, "https://b"], &options).is_ok());
         let missing = format!("{path}/missing");
         for bad in [
             &["ftp://h"][..],
             &["relative/path"],
             &[missing.as_str()],
             &["file://elsewhere/x"],
-            &["http://a", path],
+            &["http://a", "relative/path"],
             &[],
         ] {
             let e = open(bad, &options).err();

@@ -172,9 +172,10 @@ impl<'a> Transfer<'a> {
         matches!(self.kind, Kind::Range { at, end, .. } if at == end)
     }
 
-    /// This request brought enough to call the mirror a working one.
+    /// This request brought enough to call the mirror a working one. Of a document
+    /// that is all of it, as it would be fetched anew.
     pub(super) fn is_substantial(&self) -> bool {
-        self.fresh >= SUBSTANTIAL
+        !self.is_document() && self.fresh >= SUBSTANTIAL
     }
 
     /// The body ended.

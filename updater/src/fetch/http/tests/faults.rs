@@ -43,6 +43,17 @@ fn a_mirror_that_sends_next_to_nothing_is_given_up() {
 }
 
 #[test]
+fn a_document_that_always_breaks_is_given_up() {
+    let server = Server::new(|_, stream| {
+        let head = ["HTTP/1.1 200 OK", "Content-Length: 200000"];
+        send(stream, &head, &[b' '; 150_000])?;
+        hang_up()
+    });
+    unreachable(source(&[&server], &options()).document("a.json", 200_000));
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[test]
 fn reset_connections_are_tried_again() {
     let body = bytes(5000);
     let copy = body.clone();
