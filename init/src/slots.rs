@@ -81,7 +81,7 @@ pub fn find<'a>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::gpt::Attributes;
 
@@ -89,7 +89,8 @@ mod tests {
         RootHash(std::array::from_fn(|at| at as u8))
     }
 
-    fn disk(partitions: &[(Guid, Guid)]) -> Table {
+    /// A table of partitions of 1 MiB with these types and PARTUUIDs.
+    pub(crate) fn disk(partitions: &[(Guid, Guid)]) -> Table {
         let mut table = Table::new(512, 1 << 20, Guid::from_random([1; 16])).unwrap();
         for (at, (type_guid, guid)) in partitions.iter().enumerate() {
             let first_lba = 2048 * (at as u64 + 1);

@@ -9,12 +9,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module, init_module};
 
 use super::log;
 use crate::cmdline::Cmdline;
-use crate::modules::{DIRECTORY, INDEX, Index};
+use crate::modules::{Answer, DIRECTORY, INDEX, Index, join_signature};
 
 /// As many as there are slow drivers in one machine, more or less.
 const THREADS: usize = 4;
@@ -107,25 +106,26 @@ fn load(module: &str, cmdline: &Cmdline) -> Result<(), String> {
     let path = format!("{DIRECTORY}/{module}.ko");
     let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
     let parameters = CString::new(cmdline.module_parameters(module)).unwrap_or_default();
-    match finit_module(&file, &parameters, ModuleInitFlags::empty()) {
-        // No such device is how a driver says that its hardware is not here.
-        Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => Ok(()),
-        Err(Errno::EKEYREJECTED | Errno::EPERM) => load_signed(&path, &parameters),
-        Err(error) => Err(error.to_string()),
+    match Answer::of(finit_module(&file, &parameters, ModuleInitFlags::empty())) {
+        Answer::Fine => Ok(()),
+        Answer::WantsSignature => load_signed(&path, &parameters),
+        Answer::Refused(error) => Err(error.to_string()),
     }
 }
 
 /// Loads a module together with the signature beside it, for a kernel that wants one.
 fn load_signed(path: &str, parameters: &CStr) -> Result<(), String> {
-    let signature = format!("{path}.sig");
-    let mut image = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    let signature = fs::read(&signature).map_err(|error| {
-        format!("the kernel wants signed modules, and {signature} cannot be read: {error}")
+    let beside = format!("{path}.sig");
+    let module = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    let signature = fs::read(&beside).map_err(|error| {
+        format!("the kernel wants signed modules, and {beside} cannot be read: {error}")
     })?;
-    image.extend_from_slice(&signature);
-    match init_module(&image, parameters) {
-        Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => Ok(()),
-        Err(error) => Err(format!("signed: {error}")),
+    let image = join_signature(module, &signature)
+        .ok_or_else(|| format!("the kernel wants signed modules, and {beside} is no signature"))?;
+    match Answer::of(init_module(&image, parameters)) {
+        Answer::Fine => Ok(()),
+        Answer::WantsSignature => Err("the kernel does not take its signature".into()),
+        Answer::Refused(error) => Err(format!("signed: {error}")),
     }
 }
 

@@ -302,28 +302,13 @@ pub fn find(
 mod tests {
     use super::*;
     use crate::cmdline::Cmdline;
-    use crate::gpt::{Attributes, Partition, Table};
     use crate::modules::Index;
 
     fn disk(name: &str, partitions: &[(Guid, Guid)]) -> Disk {
-        let mut table = Table::new(512, 1 << 20, Guid::from_random([1; 16])).unwrap();
-        for (at, (type_guid, guid)) in partitions.iter().enumerate() {
-            let first_lba = 2048 * (at as u64 + 1);
-            let partition = Partition {
-                number: 0,
-                type_guid: *type_guid,
-                guid: *guid,
-                first_lba,
-                last_lba: first_lba + 2047,
-                attributes: Attributes::default(),
-                name: String::new(),
-            };
-            table.add(partition).unwrap();
-        }
         Disk {
             name: name.into(),
             sectors: 1 << 20,
-            table,
+            table: slots::tests::disk(partitions),
             copy: Copy::Primary,
         }
     }

@@ -18,7 +18,7 @@ mod signature;
 
 pub use glob::matches;
 pub use index::{DIRECTORY, Error, INDEX, Index, Module, normalise};
-pub use signature::split_signature;
+pub use signature::{Answer, join_signature, split_signature};
 
 /// Modules that no device asks for and every boot needs, the first two before anything can be mounted.
 ///

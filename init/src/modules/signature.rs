@@ -4,6 +4,8 @@
 //! initramfs it proves nothing new: who can change the module can change `/init`. So the modules there come without, and
 //! the signature lies beside as `NAME.ko.sig` for kernels that insist on it (lockdown, `module.sig_enforce`).
 
+use nix::errno::Errno;
+
 /// Ends a file with an appended signature.
 const MARKER: &[u8] = b"~Module signature appended~\n";
 /// Bytes of the kernel's `struct module_signature`; its last four are the length of the signature, big-endian.
@@ -30,6 +32,36 @@ pub fn split_signature(file: &[u8]) -> (&[u8], &[u8]) {
         Some(at) => file.split_at(at),
         None => none,
     }
+}
+
+/// What the kernel says to a module without signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It is loaded, was before, or says that its hardware is not here.
+    Fine,
+    /// The kernel takes signed modules only.
+    WantsSignature,
+    /// Nothing of that.
+    Refused(Errno),
+}
+
+impl Answer {
+    /// Of `finit_module` or `init_module`.
+    pub fn of(result: nix::Result<()>) -> Self {
+        match result {
+            Ok(()) | Err(Errno::EEXIST | Errno::ENODEV) => Self::Fine,
+            // `module.sig_enforce` says the first, lockdown the second.
+            Err(Errno::EKEYREJECTED | Errno::EPERM) => Self::WantsSignature,
+            Err(error) => Self::Refused(error),
+        }
+    }
+}
+
+/// Puts a module and the signature that [`split_signature`] took off together again. Nothing if `signature` is none.
+pub fn join_signature(mut module: Vec<u8>, signature: &[u8]) -> Option<Vec<u8>> {
+    let length = module.len();
+    module.extend_from_slice(signature);
+    (split_signature(&module).0.len() == length && !signature.is_empty()).then_some(module)
 }
 
 #[cfg(test)]
@@ -64,6 +96,38 @@ mod tests {
         let at = lying.len() - MARKER.len() - 1;
         lying[at] = 200;
         assert_eq!(split_signature(&lying).1, b"");
+    }
+
+    /// As `sign-file` of the kernel appends it: PKCS#7, then `struct module_signature`, then the marker.
+    #[test]
+    fn joined_is_what_debian_signed() {
+        let file = signed(&[b"\x7fELF", &[7; 5000][..]].concat(), &[0x30; 466]);
+        let (module, signature) = split_signature(&file);
+        assert_eq!(
+            join_signature(module.to_vec(), signature).as_ref(),
+            Some(&file)
+        );
+        for wrong in [
+            &b""[..],
+            MARKER,
+            &signature[1..],
+            &signature[..signature.len() - 1],
+        ] {
+            assert_eq!(join_signature(module.to_vec(), wrong), None);
+        }
+    }
+
+    #[test]
+    fn only_a_kernel_that_insists_gets_signatures() {
+        for fine in [Ok(()), Err(Errno::EEXIST), Err(Errno::ENODEV)] {
+            assert_eq!(Answer::of(fine), Answer::Fine);
+        }
+        for wants in [Errno::EKEYREJECTED, Errno::EPERM] {
+            assert_eq!(Answer::of(Err(wants)), Answer::WantsSignature);
+        }
+        for no in [Errno::ENOEXEC, Errno::EINVAL, Errno::ENOMEM, Errno::ENOENT] {
+            assert_eq!(Answer::of(Err(no)), Answer::Refused(no));
+        }
     }
 
     proptest! {
