@@ -106,13 +106,13 @@ impl Mkosi {
         }
         let mut command = self.tools.command(&self.work, "mkosi");
         command.args([
-            "--directory=/work/conf",
-            "--output-directory=/work/out",
-            "--package-cache-dir=/work/packages",
+            "--directory=/peer/conf",
+            "--output-directory=/peer/out",
+            "--package-cache-dir=/peer/packages",
         ]);
         command.args([
-            "--workspace-directory=/work/workspace",
-            "--cache-directory=/work/trees",
+            "--workspace-directory=/peer/workspace",
+            "--cache-directory=/peer/trees",
             "--force",
         ]);
         command.arg(format!("--output={name}"));

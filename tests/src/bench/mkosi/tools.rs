@@ -41,7 +41,7 @@ impl Tools {
         Ok(Tools { tree, enter })
     }
 
-    /// A command line run in the tree, with `work` at `/work`, at the caller's priority.
+    /// A command line run in the tree, with `work` at `/peer`, at the caller's priority.
     pub fn command(&self, work: &Path, program: &str) -> Command {
         let mut command = Command::new(&self.enter);
         command.arg(&self.tree).arg(work).arg(program);
