@@ -9,6 +9,7 @@
 pub mod bls;
 pub mod cli;
 pub mod config;
+pub mod delta;
 pub mod dist;
 pub mod fetch;
 pub mod grub;
@@ -18,6 +19,7 @@ pub mod state;
 pub mod status;
 pub mod tuf;
 pub mod uki;
+pub mod verity;
 pub mod version;
 
 /// Folder of the updater's state, below `/`. Both slots use it. Mode 0700.

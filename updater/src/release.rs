@@ -109,6 +109,17 @@ pub struct Artefact {
     pub sha256: Digest,
 }
 
+impl Artefact {
+    /// Path below the repository's root, as a [`crate::fetch::Source`] takes it: with
+    /// the digest before the file's name, as in TUF's consistent snapshots.
+    pub fn path(&self) -> String {
+        match self.name.rsplit_once('/') {
+            Some((folder, file)) => format!("targets/{folder}/{}.{file}", self.sha256),
+            None => format!("targets/{}.{}", self.sha256, self.name),
+        }
+    }
+}
+
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -163,6 +174,23 @@ impl<'de> Deserialize<'de> for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_have_the_digest() {
+        let path = |name: &str| {
+            let name = name.to_owned();
+            let sha256 = Digest([0xab; 32]);
+            Artefact {
+                name,
+                length: 1,
+                sha256,
+            }
+            .path()
+        };
+        let hex = "ab".repeat(32);
+        assert_eq!(path("a/b/c.efi"), format!("targets/a/b/{hex}.c.efi"));
+        assert_eq!(path("c.efi"), format!("targets/{hex}.c.efi"));
+    }
 
     #[test]
     fn digests_are_strict() {
