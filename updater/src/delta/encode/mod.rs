@@ -15,11 +15,16 @@ use crate::release::Digest;
 use similar::Similar;
 
 /// Window of full streams in bytes.
-pub const FULL_WINDOW: u32 = 1 << 20;
+///
+/// Small, because it is what reuse fetches or does not. For a docker image (562 MB)
+/// and the same two months older: windows of 8 MiB, 1 MiB, 256 KiB, 64 KiB make the
+/// full stream 0, 4, 7, 13 % larger, and leave 70, 50, 46, 47 MB to fetch.
+pub const FULL_WINDOW: u32 = 256 << 10;
 /// Window of patches in bytes.
 pub const PATCH_WINDOW: u32 = 8 << 20;
 
-const FULL_LEVEL: i32 = 12;
+/// Level 12 takes two to three times as long and saves 0.3 %.
+const FULL_LEVEL: i32 = 9;
 const PATCH_LEVEL: i32 = 9;
 
 /// The window `plain` of a full stream, and its frame.
