@@ -363,11 +363,11 @@ fn frames_do_not_depend_on_who_makes_them() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn any_change_comes_out_right(
         seed in any::<u64>(),
-        len in 1..100usize,
+        len in 1..50usize,
         edits in prop::collection::vec(edit(), 0..6),
     ) {
         let old = content(seed, len * BLOCK);
@@ -387,7 +387,10 @@ proptest! {
         at in any::<prop::sample::Index>(),
         bit in 0..8u32,
     ) {
-        let pair = pair();
+        let old = content(1, 40 * BLOCK);
+        let mut new = old.clone();
+        new.splice(9000..9000, content(2, BLOCK));
+        let pair = Pair::new(old, new);
         let plan = pair.plan(way);
         let path = plan.data.path();
         {

@@ -72,12 +72,18 @@ impl<'a> Patcher<'a> {
         let prefix = read(self.old, &pieces)?;
         let parameters = [
             CParameter::CompressionLevel(PATCH_LEVEL),
-            CParameter::WindowLog(25),
+            CParameter::WindowLog(window_log(prefix.len() + plain.len())),
             CParameter::EnableLongDistanceMatching(true),
         ];
         let frame = frame::compress(plain, &prefix, &parameters)?;
         Ok((window(plain, &frame, pieces), frame))
     }
+}
+
+/// Logarithm of a zstd window that spans `len` bytes. The decoder needs no memory
+/// for it, as it has all of them in buffers of its own.
+fn window_log(len: usize) -> u32 {
+    len.next_power_of_two().ilog2().max(17)
 }
 
 /// The pieces, one after the other.
