@@ -118,13 +118,15 @@ impl Error {
 }
 
 /// Opens a repository by all the places it can be had from, the preferred one first:
-/// directories (`/path`, `file:///path`) and mirrors (`http://`, `https://`).
+/// directories (`/path`, `file:///path`) and mirrors (`http://`, `https://`). A
+/// directory that is not there now (a stick) is passed over if there is another place.
 pub fn open<S: AsRef<str>>(
     places: &[S],
     options: &Options,
 ) -> Result<Box<dyn Source + Send>, Error> {
     let mut sources: Vec<Box<dyn Source + Send>> = Vec::new();
     let mut mirrors = Vec::new();
+    let mut missing = None;
     for place in places.iter().map(S::as_ref) {
         match directory::path_of(place)? {
             None => mirrors.push(place),
@@ -134,15 +136,27 @@ pub fn open<S: AsRef<str>>(
                     sources.push(Box::new(http::Http::new(&mirrors, options)?));
                     mirrors.clear();
                 }
-                sources.push(Box::new(directory::Directory::open(&path)?));
+                match directory::Directory::open(&path) {
+                    Ok(directory) => sources.push(Box::new(directory)),
+                    Err(e) => {
+                        tracing::info!("{e}");
+                        missing = Some(e);
+                    }
+                }
             }
         }
     }
-    if sources.is_empty() {
-        return Ok(Box::new(http::Http::new(&mirrors, options)?));
-    }
     if !mirrors.is_empty() {
         sources.push(Box::new(http::Http::new(&mirrors, options)?));
+    }
+    if sources.is_empty() {
+        return Err(missing.unwrap_or_else(|| Error::Place {
+            place: "the repository".to_owned(),
+            reason: "no place to get it from is given".to_owned(),
+        }));
+    }
+    if sources.len() == 1 {
+        return Ok(sources.remove(0));
     }
     Ok(Box::new(chain::Chain::new(sources)))
 }
@@ -162,6 +176,7 @@ mod tests {
         assert!(open(&["http://a", "https://b"], &options).is_ok());
         assert!(open(&[path, "http://a", path, "https://b"], &options).is_ok());
         let missing = format!("{path}/missing");
+        assert!(open(&[&missing, "http://a"], &options).is_ok());
         for bad in [
             &["ftp://h"][..],
             &["relative/path"],

@@ -4,6 +4,7 @@ mod attacks;
 mod faults;
 mod mirrors;
 mod server;
+mod tls;
 mod way_out;
 
 use std::time::Duration;

@@ -95,5 +95,6 @@ fn c12_the_environment_names_the_proxy() {
         "{}",
         String::from_utf8_lossy(&child.stdout)
     );
+    // The child did run its test.
     assert_eq!(proxy.seen().len(), 1);
 }
