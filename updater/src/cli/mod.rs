@@ -8,6 +8,7 @@ mod mark_good;
 mod output;
 mod rollback;
 mod status;
+mod tuf;
 mod update;
 
 use clap::{Parser, Subcommand};
@@ -41,6 +42,8 @@ enum Verb {
     MarkGood(mark_good::Args),
     /// Run the service that keeps the machine up to date (not in this version)
     Daemon(daemon::Args),
+    /// Read a repository's metadata as a bare client
+    Tuf(tuf::Args),
 }
 
 /// Runs a parsed command line. Returns the exit status.
@@ -52,6 +55,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Rollback(args) => rollback::run(&args),
         Verb::MarkGood(args) => mark_good::run(&args),
         Verb::Daemon(args) => daemon::run(&args),
+        Verb::Tuf(args) => tuf::run(&args),
     }
 }
 

@@ -154,6 +154,7 @@ impl Error {
             Error::NoTarget(_) => Some("check the image's name, architecture and channel"),
             Error::Missing(_) => Some("the repository or mirror is incomplete; publish it again"),
             Error::NoRoot => Some("the image ships one in /usr/share/holdfast/update/root.json"),
+            Error::Fetch(fetch) => fetch.hint(),
             Error::Store(_) => Some("check space and permissions of the folder"),
             _ => None,
         }

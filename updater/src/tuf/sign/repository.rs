@@ -284,6 +284,34 @@ impl Repository {
         unused.iter().try_for_each(|id| self.keyring.retire(id))
     }
 
+    /// Deletes snapshots and targets that are more than `keep` versions old. Roots
+    /// stay: a machine that slept needs each of them.
+    pub fn prune(&self, keep: u64) -> Result<(), Error> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { path, source }
+        };
+        for entry in fs::read_dir(&self.metadata).map_err(io(&self.metadata))? {
+            let path = entry.map_err(io(&self.metadata))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some((version, rest)) = name.and_then(|name| name.split_once('.')) else {
+                continue;
+            };
+            let current = match rest {
+                "snapshot.json" => self.state(Role::Snapshot),
+                "targets.json" => self.state(Role::Targets),
+                _ => None,
+            };
+            let (Some((current, _)), Ok(version)) = (current, version.parse::<u64>()) else {
+                continue;
+            };
+            if version.saturating_add(keep) < current {
+                fs::remove_file(&path).map_err(io(&path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a new key in the keyring.
     pub fn generate(&mut self, role: Role) -> Result<String, Error> {
         self.keyring.generate(role)

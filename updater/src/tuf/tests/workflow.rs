@@ -226,3 +226,38 @@ fn a_publisher_does_not_sign_what_someone_else_put_there() {
         Err(crate::tuf::sign::Error::Repository { .. })
     ));
 }
+
+#[test]
+fn old_documents_are_pruned_and_roots_are_not() {
+    let mut world = World::new();
+    for role in [Role::Root, Role::Targets, Role::Snapshot, Role::Targets] {
+        world.repository.renew(role).expect("signs");
+    }
+    world.repository.prune(1).expect("prunes");
+    let mut left: Vec<_> = fs::read_dir(world.dir.path().join("metadata"))
+        .expect("a folder")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a name")
+        })
+        .collect();
+    left.sort();
+    assert_eq!(
+        left,
+        [
+            "1.root.json",
+            "2.root.json",
+            "3.targets.json",
+            "4.snapshot.json",
+            "4.targets.json",
+            "5.snapshot.json",
+            "timestamp.json"
+        ]
+    );
+    world.reopen();
+    world.serve();
+    world.refresh().expect("fresh");
+}
