@@ -18,6 +18,7 @@ pub mod hex;
 pub mod inspect;
 pub mod package;
 pub mod progress;
+pub mod publish;
 pub mod recipe;
 pub mod report;
 pub mod run;

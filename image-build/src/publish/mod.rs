@@ -1,0 +1,3 @@
+//! Releases for updaters.
+
+pub mod artefacts;
