@@ -5,6 +5,11 @@ use std::fmt;
 
 use crate::version::{PREFIX, Version};
 
+/// Folder of UKIs on the ESP.
+pub const FOLDER: &str = "EFI/Linux";
+/// Times a new release is tried before the last good one is booted again.
+pub const TRIES: u32 = 3;
+
 /// Boot counters of an entry on trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counters {

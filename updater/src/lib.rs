@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bls;
+pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod delta;
@@ -15,6 +16,7 @@ pub mod fetch;
 pub mod grub;
 pub mod health;
 pub mod release;
+pub mod slots;
 pub mod state;
 pub mod status;
 pub mod tuf;

@@ -28,13 +28,16 @@ impl Booted {
                 .lines()
                 .find_map(|l| l.strip_prefix("IMAGE_VERSION="))
                 .map(|v| v.trim_matches(['"', '\'']).to_owned()),
-            usr_hash: cmdline
-                .split_ascii_whitespace()
-                .filter_map(|w| w.strip_prefix("usrhash="))
-                .next_back()
-                .map(str::to_owned),
+            usr_hash: usr_hash(cmdline),
         }
     }
+}
+
+/// The last `usrhash=` of a kernel command line: the one `init` takes.
+pub fn usr_hash(cmdline: &str) -> Option<String> {
+    let words = cmdline.split_ascii_whitespace();
+    let mut hashes = words.filter_map(|w| w.strip_prefix("usrhash="));
+    hashes.next_back().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub fn uki_path(version: &Version) -> String {
 /// The files of the ESP, with slot A as the one to boot.
 pub fn files(content: &Content) -> Result<Files> {
     let uki = uki_path(content.version);
-    let slot = Slot::from_uki(&format!("/{uki}"), content.uki)
+    let slot = Slot::from_uki(content.version, content.uki)
         .and_then(|slot| slot.script())
         .input(|| "describing the UKI to GRUB".to_owned())?;
     let state = State {

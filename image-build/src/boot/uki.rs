@@ -187,7 +187,7 @@ mod tests {
             updater::uki::section(&uki, ".linux").unwrap(),
             Some(&linux[..])
         );
-        let slot = updater::grub::Slot::from_uki("/x.efi", &uki).unwrap();
+        let slot = updater::grub::Slot::from_uki(&"1".parse().unwrap(), &uki).unwrap();
         let at = slot.initrd.0 as usize * 512;
         assert_eq!(&uki[at..at + 1000], &initrd[..]);
         assert_eq!(slot.initrd.1, 2);

@@ -29,10 +29,10 @@
 //! too. In the end GRUB tries `good`, then every slot of `order`, whatever their
 //! counters say.
 //!
-//! To put a new release on trial: write the UKI, then `SLOT.cfg`, then the
+//! To put a new release on trial: write `SLOT.cfg`, then the UKI, then the
 //! environment block with the new slot first, its `left` and the running slot as
 //! `good`. To bless it: remove `left`, set `good`. Going back is one write too:
-//! the other order.
+//! the other order. [`crate::boot`] does these.
 
 mod env;
 mod slot;

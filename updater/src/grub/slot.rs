@@ -3,15 +3,19 @@
 use std::fmt::Write as _;
 
 use super::env::{BadEnv, Env};
+use crate::bls::{Counters, EntryName, FOLDER, TRIES};
 use crate::uki;
+use crate::version::Version;
 
 /// `grub/SLOT.cfg`: a GRUB script that sets four variables and does nothing else.
 /// Kernel and initrd are sectors of the UKI itself (GRUB block lists,
 /// `FIRST+COUNT`, 512 bytes each), so nothing is on the ESP twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
-    /// Path of the UKI on the ESP, absolute: `/EFI/Linux/holdfast_1.2.efi`.
-    pub uki: String,
+    /// Paths that the UKI may have on the ESP, absolute:
+    /// `/EFI/Linux/holdfast_1.2.efi`. systemd-boot counts tries in the name; GRUB
+    /// takes the first that is there, so the script never changes.
+    pub uki: Vec<String>,
     /// First sector and number of sectors of the kernel in the UKI.
     pub linux: (u64, u64),
     /// The same for the initrd.
@@ -35,9 +39,8 @@ pub enum BadSlot {
 }
 
 impl Slot {
-    /// Finds kernel, initrd and command line in a UKI that will be at `path` on
-    /// the ESP.
-    pub fn from_uki(path: &str, bytes: &[u8]) -> Result<Self, BadSlot> {
+    /// Finds kernel, initrd and command line in the UKI of a release.
+    pub fn from_uki(version: &Version, bytes: &[u8]) -> Result<Self, BadSlot> {
         let sections = uki::sections(bytes)?;
         let blocks = |name: &'static str| {
             let section = sections
@@ -48,7 +51,7 @@ impl Slot {
         };
         let cmdline = uki::text(bytes, ".cmdline")?.ok_or(BadSlot::Section(".cmdline"))?;
         Ok(Slot {
-            uki: path.to_owned(),
+            uki: names(version),
             linux: blocks(".linux")?,
             initrd: blocks(".initrd")?,
             cmdline,
@@ -59,17 +62,40 @@ impl Slot {
     pub fn script(&self) -> Result<String, BadSlot> {
         let mut out = String::new();
         let (linux, initrd) = (self.linux, self.initrd);
-        for (name, value) in [("uki", &self.uki), ("cmdline", &self.cmdline)] {
+        for value in self.uki.iter().chain([&self.cmdline]) {
             // Within single quotes GRUB takes everything else as it is.
             if value.contains(['\'', '\n', '\0']) {
                 return Err(BadSlot::Text(value.clone()));
             }
-            let _ = writeln!(out, "set {name}='{value}'");
         }
+        let uki: String = self.uki.iter().map(|path| format!(" '{path}'")).collect();
+        let _ = writeln!(out, "set uki=\nfor path in{uki}; do");
+        let _ = writeln!(out, "  if [ -z \"$uki\" ]; then");
+        let _ = writeln!(
+            out,
+            "    if [ -f \"$path\" ]; then set uki=\"$path\"; fi\n  fi"
+        );
+        let _ = writeln!(out, "done\nset cmdline='{}'", self.cmdline);
         let _ = writeln!(out, "set linux={}+{}", linux.0, linux.1);
         let _ = writeln!(out, "set initrd={}+{}", initrd.0, initrd.1);
         Ok(out)
     }
+}
+
+/// Every name that a release's UKI has in its life: good, on trial, given up.
+fn names(version: &Version) -> Vec<String> {
+    let trial = (0..=TRIES).map(|done| (TRIES - done, done));
+    let bad = (0..TRIES).map(|done| (0, done));
+    let counters = trial
+        .chain(bad)
+        .map(|(left, done)| Some(Counters { left, done }));
+    std::iter::once(None)
+        .chain(counters)
+        .map(|counters| {
+            let version = version.clone();
+            format!("/{FOLDER}/{}", EntryName { version, counters })
+        })
+        .collect()
 }
 
 /// The slots' order and counters, as the environment block holds them.
@@ -140,17 +166,34 @@ mod tests {
     #[test]
     fn scripts_are_quoted() {
         let mut slot = Slot {
-            uki: "/EFI/Linux/holdfast_1.efi".into(),
+            uki: vec!["/1.efi".into(), "/1+3.efi".into()],
             linux: (10, 20),
             initrd: (30, 4),
             cmdline: "usrhash=00 a=$b \"c d\"".into(),
         };
         assert_eq!(
             slot.script().unwrap(),
-            "set uki='/EFI/Linux/holdfast_1.efi'\nset cmdline='usrhash=00 a=$b \"c d\"'\n\
-             set linux=10+20\nset initrd=30+4\n"
+            "set uki=\nfor path in '/1.efi' '/1+3.efi'; do\n  \
+             if [ -z \"$uki\" ]; then\n    if [ -f \"$path\" ]; then set uki=\"$path\"; fi\n  fi\ndone\n\
+             set cmdline='usrhash=00 a=$b \"c d\"'\nset linux=10+20\nset initrd=30+4\n"
         );
         slot.cmdline = "it's".into();
         assert!(slot.script().is_err());
+    }
+
+    #[test]
+    fn names_cover_a_uki_s_life() {
+        let names = names(&"7".parse().unwrap());
+        let short: Vec<&str> = names
+            .iter()
+            .map(|n| n.strip_prefix("/EFI/Linux/holdfast_7").unwrap())
+            .collect();
+        assert_eq!(
+            short,
+            [
+                ".efi", "+3.efi", "+2-1.efi", "+1-2.efi", "+0-3.efi", "+0.efi", "+0-1.efi",
+                "+0-2.efi"
+            ]
+        );
     }
 }

@@ -1,0 +1,68 @@
+//! Mounts the ESP where nobody else sees it, for as long as it is used.
+//!
+//! It is not mounted all the time: a FAT that nobody has open cannot be damaged by a
+//! crash, and containers with access to the host's tree cannot reach the loader.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use super::Error;
+use super::esp::Folder;
+use crate::slots::Disk;
+
+/// Where the ESP is mounted.
+const PLACE: &str = "run/holdfast/esp";
+
+/// FAT32 names are UTF-8 on the ESP; what is wrong with one file must not make the
+/// whole file system read-only in the middle of an update.
+const OPTIONS: &str = "umask=0077,shortname=mixed,utf8=1,errors=continue";
+
+/// The mounted ESP; unmounted when dropped.
+#[derive(Debug)]
+pub struct Mounted {
+    /// Its files.
+    pub folder: Folder,
+    place: PathBuf,
+}
+
+impl Mounted {
+    /// Mounts the ESP of the disk that /usr is on: the one this system was started
+    /// from. `root` is `/`.
+    pub fn open(root: &Path, disk: &Disk) -> Result<Self, Error> {
+        let io = |source: io::Error| Error::Mount(source);
+        let (Some(esp), Some(machine)) = (disk.esp(), disk.machine()) else {
+            return Err(Error::NoEsp(disk.name().to_owned()));
+        };
+        let node = machine
+            .partition_node(esp.number)
+            .map_err(|e| io(io::Error::other(e)))?;
+        let place = root.join(PLACE);
+        fs::create_dir_all(&place).map_err(io)?;
+        // Left over from a process that was killed.
+        let _ = umount2(&place, MntFlags::MNT_DETACH);
+        mount(
+            Some(&node),
+            &place,
+            Some("vfat"),
+            // Synchronous directories: names change on the disk in the order in which
+            // they are changed, so a rename makes the new name before it drops the old.
+            MsFlags::MS_DIRSYNC | MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
+            Some(OPTIONS),
+        )
+        .map_err(|e| io(e.into()))?;
+        Ok(Mounted {
+            folder: Folder::new(&place),
+            place,
+        })
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Every change was flushed when it was made; if this fails the next one does it.
+        let _ = umount2(&self.place, MntFlags::MNT_DETACH);
+    }
+}
