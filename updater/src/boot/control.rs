@@ -180,11 +180,7 @@ impl<'e> BootControl<'e> {
         let other = pair.others.first();
         let other = other.map(|entry| self.slot_state(self.other(), entry, &grub));
         let good = |state: &SlotState| state.verdict == Verdict::Good;
-        let next = match (self.firmware, pair.others.first()) {
-            (_, None) => self.running,
-            (Firmware::Uefi, Some(entry)) => self.uefi_takes(&pair.running, entry),
-            (Firmware::Bios, Some(_)) => self.bios_takes(&grub),
-        };
+        let next = self.takes(&pair, &grub);
         let last_good = [Some(&running), other.as_ref()]
             .into_iter()
             .flatten()
@@ -268,6 +264,15 @@ impl<'e> BootControl<'e> {
         self.esp
             .rename(from, &to)
             .during(|| format!("renaming {from} on the ESP to {to}"))
+    }
+
+    /// The slot that the next boot takes.
+    fn takes(&self, pair: &Pair, grub: &grub::State) -> Id {
+        match (self.firmware, pair.others.first()) {
+            (_, None) => self.running,
+            (Firmware::Uefi, Some(entry)) => self.uefi_takes(&pair.running, entry),
+            (Firmware::Bios, Some(_)) => self.bios_takes(grub),
+        }
     }
 
     /// systemd-boot's choice: the newest with tries left, else the newest.
@@ -369,15 +374,18 @@ impl<'e> BootControl<'e> {
             self.write_new(&temporary, uki)?;
             self.rename(&temporary, &trial)?;
         }
-        if order::compare(version, &self.version).is_lt() && pair.running.verdict() != Verdict::Bad
-        {
-            self.condemn(&pair.running)?;
-        }
         self.set_grub(&grub::State {
             order: vec![slot.letter(), self.running.letter()],
             good: Some(self.running.letter()),
             left: vec![(slot.letter(), tries as u8)],
-        })
+        })?;
+        // Last: should a careless driver lose the name that is changed here, both
+        // loaders have the new release already.
+        if order::compare(version, &self.version).is_lt() && pair.running.verdict() != Verdict::Bad
+        {
+            self.condemn(&pair.running)?;
+        }
+        Ok(())
     }
 
     /// Writes a file and compares what is on the medium.
@@ -442,7 +450,26 @@ impl<'e> BootControl<'e> {
                 state.left = vec![(theirs, 0)];
                 self.bless(&pair.running)?;
             }
-            Some((_, (Verdict::Good, _))) => self.bless(&pair.running)?,
+            Some((entry, (Verdict::Good, _))) => {
+                // A good release that somebody chose for one boot is not preferred
+                // from then on.
+                let chosen = running.verdict == Verdict::Good
+                    && !grub.order.is_empty()
+                    && self.takes(&pair, &grub) == self.other();
+                let (first, second) = match chosen {
+                    true => (entry, &pair.running),
+                    false => (&pair.running, entry),
+                };
+                self.bless(first)?;
+                if order::compare(&first.version, &second.version).is_lt()
+                    && second.verdict() != Verdict::Bad
+                {
+                    self.condemn(second)?;
+                }
+                if chosen {
+                    state.order.reverse();
+                }
+            }
             None => {
                 state.order = vec![ours];
                 self.bless(&pair.running)?;

@@ -362,6 +362,21 @@ fn f5_litter_is_removed_and_what_is_not_ours_stays() {
     }
 }
 
+#[test]
+fn a_slot_chosen_for_one_boot_is_not_preferred_from_then_on() {
+    for m in machines() {
+        let [old, new] = m.slots;
+        m.install();
+        assert_eq!(m.boot(), new);
+        m.control(new).mark_good(false).unwrap();
+        // By hand, in the loader's menu.
+        m.control(old).mark_good(false).unwrap();
+        for (_, loader) in LOADERS {
+            assert_eq!(loader(&mut m.esp.fat()).unwrap(), new);
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Boot,
@@ -426,7 +441,9 @@ proptest! {
                         if m.slots.contains(&&*booted) {
                             *after.esp.fat.lock().unwrap() = state;
                             let _ = after.control(&booted).mark_good(false);
-                            prop_assert_eq!(after.boot(), booted);
+                            let next = after.boot();
+                            let known = slots.contains(&&*next) || m.slots.contains(&&*next);
+                            prop_assert!(known, "{step:?} cut at {op:?}: {next:?} boots");
                         }
                     }
                 }

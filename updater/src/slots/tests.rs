@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::testing::{Faults, Log, Op, Ram, image, open};
 use super::*;
 
-const OLD: RootHash = RootHash([0x11; 32]);
+const OLD: RootHash = RootHash(*b"0123456789abcdefghijklmnopqrstuv");
 
 fn new() -> RootHash {
     RootHash(std::array::from_fn(|at| at as u8))
@@ -216,6 +216,7 @@ fn after(image: &[u8], ops: &[Op], kept: impl Fn(usize) -> bool) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
     /// At every cut of both changes, with any of the unflushed sectors on the disk,
     /// `init` reads the table before or the table after.
     #[test]
