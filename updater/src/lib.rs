@@ -15,6 +15,7 @@ pub mod dist;
 pub mod fetch;
 pub mod grub;
 pub mod health;
+pub mod install;
 pub mod release;
 pub mod slots;
 pub mod state;

@@ -231,13 +231,14 @@ impl<'e> BootControl<'e> {
     pub fn prepare(&self, bytes: u64) -> Result<(), Error> {
         self.check(bytes)?;
         let pair = self.pair()?;
+        // It may stand back for the release that goes now. First: that one is
+        // still there, should the name that is changed get lost.
+        self.bless(&pair.running)?;
         self.set_grub(&grub::State {
             order: vec![self.running.letter()],
             good: Some(self.running.letter()),
             left: Vec::new(),
         })?;
-        // It may stand back for the release that goes now.
-        self.bless(&pair.running)?;
         for name in pair.others.iter().flat_map(|entry| &entry.files) {
             self.remove(&name.path())?;
         }
@@ -381,8 +382,7 @@ impl<'e> BootControl<'e> {
         })?;
         // Last: should a careless driver lose the name that is changed here, both
         // loaders have the new release already.
-        if order::compare(version, &self.version).is_lt() && pair.running.verdict() != Verdict::Bad
-        {
+        if order::compare(version, &self.version).is_lt() {
             self.condemn(&pair.running)?;
         }
         Ok(())
@@ -444,9 +444,7 @@ impl<'e> BootControl<'e> {
                 state.left = vec![(theirs, left)];
             }
             Some((entry, (Verdict::Bad, _))) => {
-                if entry.verdict() != Verdict::Bad {
-                    self.condemn(entry)?;
-                }
+                self.condemn(entry)?;
                 state.left = vec![(theirs, 0)];
                 self.bless(&pair.running)?;
             }
@@ -461,9 +459,7 @@ impl<'e> BootControl<'e> {
                     false => (&pair.running, entry),
                 };
                 self.bless(first)?;
-                if order::compare(&first.version, &second.version).is_lt()
-                    && second.verdict() != Verdict::Bad
-                {
+                if order::compare(&first.version, &second.version).is_lt() {
                     self.condemn(second)?;
                 }
                 if chosen {
