@@ -31,6 +31,7 @@ mod control;
 mod entries;
 mod esp;
 mod firmware;
+mod machine;
 mod mount;
 pub mod order;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use control::{BootControl, SlotState, State};
 pub use entries::{Entry, Name};
 pub use esp::{Esp, Folder};
 pub use firmware::{Firmware, Loader};
+pub use machine::{Machine, NoMachine};
 pub use mount::Mounted;
 
 /// Why what boots next could not be read or changed.

@@ -13,8 +13,11 @@ use super::Error;
 use super::esp::Folder;
 use crate::slots::Disk;
 
-/// Where the ESP is mounted.
-const PLACE: &str = "run/holdfast/esp";
+/// Where the ESP is mounted: a folder for each process, so that none unmounts what
+/// another is writing to.
+fn place(root: &Path) -> PathBuf {
+    root.join(format!("run/holdfast/esp.{}", std::process::id()))
+}
 
 /// FAT32 names are UTF-8 on the ESP; what is wrong with one file must not make the
 /// whole file system read-only in the middle of an update.
@@ -39,10 +42,8 @@ impl Mounted {
         let node = machine
             .partition_node(esp.number)
             .map_err(|e| io(io::Error::other(e)))?;
-        let place = root.join(PLACE);
+        let place = place(root);
         fs::create_dir_all(&place).map_err(io)?;
-        // Left over from a process that was killed.
-        let _ = umount2(&place, MntFlags::MNT_DETACH);
         mount(
             Some(&node),
             &place,
@@ -64,5 +65,6 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         // Every change was flushed when it was made; if this fails the next one does it.
         let _ = umount2(&self.place, MntFlags::MNT_DETACH);
+        let _ = fs::remove_dir(&self.place);
     }
 }

@@ -36,9 +36,9 @@ enum Verb {
     Check(check::Args),
     /// Install a newer release (not in this version)
     Update(update::Args),
-    /// Go back to the other slot (not in this version)
+    /// Go back to the other slot
     Rollback(rollback::Args),
-    /// Declare the booted slot good (not in this version)
+    /// Declare the booted slot good
     MarkGood(mark_good::Args),
     /// Run the service that keeps the machine up to date (not in this version)
     Daemon(daemon::Args),
