@@ -2,6 +2,7 @@
 
 mod build;
 mod inspect;
+mod keys;
 mod lock;
 mod run;
 
@@ -48,6 +49,8 @@ enum Verb {
     Inspect(inspect::Args),
     /// Boot an image in QEMU, on a simulated provider
     Run(run::Args),
+    /// Make, rotate and show the keys of an update repository
+    Keys(keys::Args),
 }
 
 /// Archive options shared by the verbs that resolve packages.
@@ -96,6 +99,7 @@ fn dispatch(args: &Args) -> Result<ExitCode> {
         Verb::Lock(args) => lock::main(args, &session),
         Verb::Inspect(args) => inspect::main(args),
         Verb::Run(args) => run::main(args, &session),
+        Verb::Keys(args) => keys::main(args),
     }
 }
 
