@@ -253,7 +253,8 @@ impl Reader {
     }
 }
 
-fn shorten(key: &str) -> String {
+/// A foreign text as messages show it: short, and without control characters.
+pub fn shorten(key: &str) -> String {
     key.chars()
         .take(64)
         .map(|c| if c.is_control() { '?' } else { c })

@@ -2,7 +2,7 @@
 
 use super::diag::At;
 use super::node::Node;
-use super::read::{Reader, suggest};
+use super::read::{Reader, shorten, suggest};
 use serde::Serialize;
 
 /// One systemd or networkd unit.
@@ -100,7 +100,7 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<Unit>> {
         r.error(
             name.spot,
             &f.key("name"),
-            "not a unit name",
+            format!("{} is not a unit name", shorten(&name.value)),
             "a word with a type at its end, e.g. `es.service`",
         );
         return None;

@@ -2,7 +2,7 @@
 
 use super::diag::At;
 use super::node::Node;
-use super::read::Reader;
+use super::read::{Reader, shorten};
 
 /// One file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,8 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
     if !path.value.contains('$')
         && let Err(why) = check_path(&path.value)
     {
-        r.error(path.spot, &f.key("path"), why.0, why.1);
+        let message = format!("{}: {}", shorten(&path.value), why.0);
+        r.error(path.spot, &f.key("path"), message, why.1);
         return None;
     }
     let content = match f.get("content") {
