@@ -2,6 +2,7 @@
 //! same solver from the same verified lists.
 
 use std::io::Write;
+use std::time::Duration;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -18,6 +19,10 @@ use crate::progress::Progress;
 
 /// Changes when the same packages are laid out in another way.
 const LAYOUT: &str = "1";
+
+/// How long [`Tools::last_or`] takes what it has: QEMU gets its security updates, and
+/// most runs need no network.
+const FRESH: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Which programs are needed. A build does not fetch QEMU's system emulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,18 +80,14 @@ impl Tools {
     ) -> Result<Self> {
         let lock = archive.resolve(&closure.requested(), &[])?;
         let tools = Self::from_lock(cache, mirrors, &lock, closure, progress)?;
-        if last_id(cache, closure).as_deref() != Some(tools.id()) {
-            cache.put("tools-last", closure.name(), |f| {
-                f.write_all(tools.id().as_bytes())
-                    .map_err(|e| writing(e, cache.root()))
-            })?;
-        }
+        remember(cache, closure, tools.id())?;
         Ok(tools)
     }
 
     /// The closure that was opened last, if it is still there, so that no network is
-    /// needed; else `archive` is asked for. For work whose result does not depend
-    /// on the tools' exact versions.
+    /// needed; else, and once a week, `archive` is asked for. If that fails the last
+    /// one serves for another week. For work whose result does not depend on the
+    /// tools' exact versions.
     pub fn last_or(
         cache: &Cache,
         mirrors: &Mirrors,
@@ -94,12 +95,23 @@ impl Tools {
         closure: Closure,
         progress: &Progress,
     ) -> Result<Self> {
-        let last = last_id(cache, closure);
-        if let Some((id, root)) = last.and_then(|id| cache.get("tools", &id).map(|root| (id, root)))
-        {
-            return Ok(Tools { root, id });
+        let Some((last, age)) = last(cache, closure) else {
+            return Self::open(cache, mirrors, &archive()?, closure, progress);
+        };
+        if age < FRESH {
+            return Ok(last);
         }
-        Self::open(cache, mirrors, &archive()?, closure, progress)
+        archive()
+            .and_then(|archive| Self::open(cache, mirrors, &archive, closure, progress))
+            .or_else(|e| {
+                progress.note(&format!(
+                    "warning: the {} tools were not refreshed ({}); using those at hand",
+                    closure.name(),
+                    e.chain()
+                ));
+                remember(cache, closure, last.id())?;
+                Ok(last)
+            })
     }
 
     /// The packages of a lock, unpacked.
@@ -148,8 +160,73 @@ fn id(lock: &Lock) -> String {
         .collect()
 }
 
-fn last_id(cache: &Cache, closure: Closure) -> Option<String> {
-    let id = std::fs::read_to_string(cache.get("tools-last", closure.name())?).ok()?;
+fn remember(cache: &Cache, closure: Closure, id: &str) -> Result<()> {
+    cache
+        .put("tools-last", closure.name(), |f| {
+            f.write_all(id.as_bytes())
+                .map_err(|e| writing(e, cache.root()))
+        })
+        .map(drop)
+}
+
+/// The closure that was opened last, and how long ago it was said to be the newest.
+fn last(cache: &Cache, closure: Closure) -> Option<(Tools, Duration)> {
+    let note = cache.get("tools-last", closure.name())?;
+    let written = note.metadata().and_then(|m| m.modified()).ok()?;
+    // A clock that went back makes it new.
+    let age = written.elapsed().unwrap_or_default();
+    let id = std::fs::read_to_string(note).ok()?;
     // It becomes a path.
-    id.bytes().all(|b| b.is_ascii_hexdigit()).then_some(id)
+    let id = Some(id).filter(|id| id.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let root = cache.get("tools", &id)?;
+    Some((Tools { root, id }, age))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn the_last_tools_serve_for_a_week_and_without_a_network() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(dir.path())).unwrap();
+        let mirrors = Mirrors::discover_in(Some("/m/debian".into()), None, "/".as_ref()).unwrap();
+        let asked = std::cell::Cell::new(0);
+        let tools = || {
+            let archive = || {
+                asked.set(asked.get() + 1);
+                Err(Error::environment("no network"))
+            };
+            let quiet = Progress::quiet();
+            Tools::last_or(&cache, &mirrors, archive, Closure::Run, &quiet)
+        };
+        assert!(tools().is_err());
+        assert_eq!(asked.get(), 1);
+
+        let id = "ab".repeat(32);
+        cache.put_dir("tools", &id, |_| Ok(())).unwrap();
+        remember(&cache, Closure::Run, &id).unwrap();
+        assert_eq!(tools().unwrap().id(), id);
+        assert_eq!(asked.get(), 1);
+
+        let old = SystemTime::now() - FRESH - Duration::from_secs(1);
+        let note = cache.get("tools-last", "run").unwrap();
+        File::options()
+            .write(true)
+            .open(note)
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        assert_eq!(tools().unwrap().id(), id);
+        assert_eq!(asked.get(), 2);
+        assert_eq!(tools().unwrap().id(), id);
+        assert_eq!(asked.get(), 2);
+
+        remember(&cache, Closure::Run, "../../etc").unwrap();
+        assert!(tools().is_err());
+    }
 }
