@@ -216,12 +216,18 @@ fn needs(universe: &Universe<'_>, index: u32) -> Vec<Clause> {
     };
     let clause = |need: Need<'_, '_>| {
         let text: Vec<&str> = need.clause.iter().map(|a| a.text).collect();
+        let mut text = text.join(" | ");
+        // Only alternatives: a clause whose first name is excluded is no need.
+        let excluded = need.clause.iter().find(|a| universe.excludes(a.name));
+        if let Some(atom) = excluded {
+            text += &format!(" (the recipe excludes {})", atom.name);
+        }
         let mut packages = Vec::new();
         for mut group in need.groups {
             universe.newest_first(&mut group.packages);
             packages.extend(group.packages);
         }
-        (text.join(" | "), packages)
+        (text, packages)
     };
     universe.needs(package).into_iter().map(clause).collect()
 }

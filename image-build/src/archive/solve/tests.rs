@@ -160,6 +160,12 @@ fn explains_the_chain() {
       a 1 needs b | e
       b 1 needs nothing, which the archive does not have
     ");
+    let world = "a 1; Depends: p | q\np 1; Depends: nothing\nq 1";
+    insta::assert_snapshot!(why(world, &["a"], &["q"]), @r"
+    `a` cannot be installed:
+      a 1 needs p | q (the recipe excludes q)
+      p 1 needs nothing, which the archive does not have
+    ");
     let world = "a 1; Depends: x\nb 1; Depends: y (>= 1)\nx 1; Conflicts: y\ny 1\nz 1";
     insta::assert_snapshot!(why(world, &["a", "b", "z"], &[]), @r"
     `a` and `b` cannot be installed together:

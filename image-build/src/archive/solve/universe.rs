@@ -110,6 +110,11 @@ impl<'a> Universe<'a> {
         self.packages.get(index as usize)
     }
 
+    /// Whether the recipe excludes packages of this name.
+    pub fn excludes(&self, name: &str) -> bool {
+        self.excluded.contains(name)
+    }
+
     fn version(&self, index: u32) -> Option<&Version> {
         let cell = self.versions.get(index as usize)?;
         cell.get_or_init(|| self.packages.get(index as usize)?.version.parse().ok())
