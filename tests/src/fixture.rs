@@ -43,16 +43,16 @@ pub fn fixture() -> Result<&'static Fixture> {
         .map_err(|e| Error::environment(format!("setting up: {e}")))
 }
 
-fn make() -> Result<Fixture> {
+/// Builds the `docker` image of the fixture, or finds it up to date. Returns its folder.
+pub fn build_docker() -> Result<PathBuf> {
     let out = work_dir()?;
-    build_image(&[
-        "build",
-        "docker",
-        "--format",
-        "qcow2,raw",
-        "--out",
-        &out.to_string_lossy(),
-    ])?;
+    let folder = out.to_string_lossy();
+    build_image(&["build", "docker", "--format", "qcow2,raw", "--out", &folder])?;
+    Ok(out)
+}
+
+fn make() -> Result<Fixture> {
+    let out = build_docker()?;
     let cache = Cache::open(None)?;
     let mirrors = build::mirrors(None, None)?;
     let progress = Progress::quiet();

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::http::{Request, Response};
 use super::iso::{self, File};
 use super::tree::Tree;
-use super::{GATEWAY, GUEST, Log, Look, Provider, Scenario};
+use super::{GATEWAY, GUEST, Log, Look, Provider, Scenario, nothing};
 
 const PASSWORD_PORT: u16 = 8080;
 
@@ -35,7 +35,7 @@ pub(super) static DRIVE: Provider = Provider {
         cdroms: vec![drive(scenario)],
         ..Look::default()
     },
-    respond: |_, _, _, _| Response::status(404),
+    respond: nothing,
 };
 
 fn smbios() -> Vec<String> {

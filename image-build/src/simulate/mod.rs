@@ -54,8 +54,13 @@ pub static NONE: Provider = Provider {
     about: "a plain virtual machine without any provider",
     endpoints: &[],
     look: |_| Look::default(),
-    respond: |_, _, _, _| http::Response::status(404),
+    respond: nothing,
 };
+
+/// Where there is no service.
+fn nothing(_: &Scenario, _: SocketAddr, _: &http::Request, _: &Log) -> http::Response {
+    http::Response::status(404)
+}
 
 impl std::fmt::Debug for Provider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

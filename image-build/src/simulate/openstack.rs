@@ -9,7 +9,7 @@ use super::ec2;
 use super::http::{Request, Response};
 use super::iso::{self, File};
 use super::tree::Tree;
-use super::{GATEWAY, GUEST, Log, Look, Provider, Scenario, network};
+use super::{GATEWAY, GUEST, Log, Look, Provider, Scenario, network, nothing};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
@@ -36,7 +36,7 @@ pub(super) static DRIVE: Provider = Provider {
         cdroms: vec![drive(scenario)],
         ..Look::default()
     },
-    respond: |_, _, _, _| Response::status(404),
+    respond: nothing,
 };
 
 const VERSIONS: &[&str] = &[

@@ -1,7 +1,7 @@
 //! Nothing changed: nothing is written.
 
 use image_build::error::{Context, Result};
-use tests::fixture::{build_image, fixture, work_dir};
+use tests::fixture::{build_docker, build_image, fixture};
 
 #[test]
 fn a_second_build_writes_nothing() -> Result<()> {
@@ -12,15 +12,7 @@ fn a_second_build_writes_nothing() -> Result<()> {
             .environment(|| "reading the image's time".into())
     };
     let before = modified()?;
-    let out = work_dir()?;
-    build_image(&[
-        "build",
-        "docker",
-        "--format",
-        "qcow2,raw",
-        "--out",
-        &out.to_string_lossy(),
-    ])?;
+    build_docker()?;
     assert_eq!(before, modified()?);
     Ok(())
 }
