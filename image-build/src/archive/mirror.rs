@@ -17,23 +17,35 @@ pub struct Mirrors {
     pub main: String,
     /// Tree of `SUITE-security`.
     pub security: String,
+    /// OpenPGP certificates that may sign lists, beside Debian's: those of a private
+    /// mirror that signs its own.
+    pub keyring: Option<PathBuf>,
 }
 
 impl Mirrors {
-    /// `--mirror` and `--security-mirror`, else `HOLDFAST_MIRROR` and
-    /// `HOLDFAST_SECURITY_MIRROR`, else the host's apt configuration.
-    pub fn discover(main: Option<&str>, security: Option<&str>) -> Result<Self> {
+    /// `--mirror`, `--security-mirror` and `--keyring`, else `HOLDFAST_MIRROR`,
+    /// `HOLDFAST_SECURITY_MIRROR` and `HOLDFAST_KEYRING`, else the host's apt
+    /// configuration and Debian's keys alone.
+    pub fn discover(
+        main: Option<&str>,
+        security: Option<&str>,
+        keyring: Option<&Path>,
+    ) -> Result<Self> {
         let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-        Self::discover_in(
+        let mut mirrors = Self::discover_in(
             main.map(String::from).or_else(|| env("HOLDFAST_MIRROR")),
             security
                 .map(String::from)
                 .or_else(|| env("HOLDFAST_SECURITY_MIRROR")),
             Path::new("/"),
-        )
+        )?;
+        mirrors.keyring = keyring
+            .map(Path::to_path_buf)
+            .or_else(|| env("HOLDFAST_KEYRING").map(PathBuf::from));
+        Ok(mirrors)
     }
 
-    /// Same, with the apt configuration below `root`.
+    /// The trees alone, with the apt configuration below `root`.
     pub fn discover_in(
         main: Option<String>,
         security: Option<String>,
@@ -51,7 +63,11 @@ impl Mirrors {
                     .hint("give it with --security-mirror URL or HOLDFAST_SECURITY_MIRROR")
                 })?,
             };
-            return Ok(Mirrors { main, security });
+            return Ok(Mirrors {
+                main,
+                security,
+                keyring: None,
+            });
         }
         let found = apt_sources(root);
         let Some(main) = best(&found, false) else {
@@ -70,7 +86,11 @@ impl Mirrors {
                     .hint("give it with --security-mirror URL or HOLDFAST_SECURITY_MIRROR")
                 })?,
         };
-        Ok(Mirrors { main, security })
+        Ok(Mirrors {
+            main,
+            security,
+            keyring: None,
+        })
     }
 
     /// Base URL of a pocket.

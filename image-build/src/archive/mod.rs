@@ -75,8 +75,12 @@ impl Archive {
             .duration_since(UNIX_EPOCH)
             .environment(|| "reading the clock".into())?;
         let now = i64::try_from(since.as_secs()).environment(|| "reading the clock".into())?;
+        let mut trust = Trust::debian()?;
+        if let Some(keyring) = &mirrors.keyring {
+            trust = trust.with_keyring(keyring)?;
+        }
         let conditions = Conditions {
-            trust: Trust::debian()?,
+            trust,
             now,
             patience: Patience::default(),
         };

@@ -1,6 +1,8 @@
 //! Whom to believe: OpenPGP certificates and the check of inline-signed files
 //! (RFC 9580, cleartext signature framework).
 
+use std::path::Path;
+
 use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
@@ -68,6 +70,25 @@ impl Trust {
         Ok(Trust { certificates })
     }
 
+    /// Believes the certificates in a file too, ASCII-armored or not, as `gpg --export` writes them.
+    pub fn with_keyring(mut self, file: &Path) -> Result<Self> {
+        const REMEDY: &str = "give the mirror's public keys as `gpg --export --armor` writes them";
+        let name = || format!("reading the keyring {}", file.display());
+        let bytes = std::fs::read(file).input(name)?;
+        let before = self.certificates.len();
+        let (found, _) = SignedPublicKey::from_reader_many(&bytes[..])
+            .map_err(|e| Error::input(name()).because(e).hint(REMEDY))?;
+        for certificate in found {
+            let certificate =
+                certificate.map_err(|e| Error::input(name()).because(e).hint(REMEDY))?;
+            self.certificates.push(certificate);
+        }
+        if self.certificates.len() == before {
+            return Err(Error::input(format!("{} holds no key", file.display())).hint(REMEDY));
+        }
+        Ok(self)
+    }
+
     /// Certificates of the caller.
     pub fn new(certificates: Vec<SignedPublicKey>) -> Self {
         Trust { certificates }
@@ -100,7 +121,7 @@ impl Trust {
             return Err(not_signed(name));
         }
         Err(Error::refused(format!("{name} has no valid signature: {}", reasons.join("; "))).hint(
-            "the file was changed on the way, the clock is wrong, or this is not a Debian mirror; try another mirror",
+            "the file was changed on the way, the clock is wrong, or this is not a Debian mirror; try another mirror, or give the mirror's own keys with --keyring",
         ))
     }
 
@@ -280,6 +301,39 @@ mod tests {
                 .contains("not trusted")
         );
         assert!(Trust::new(Vec::new()).verify("x", &signed, NOW).is_err());
+    }
+
+    #[test]
+    fn keyrings_add_to_what_is_believed() {
+        use pgp::ser::Serialize;
+        let (a, b) = (key(), key());
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("keys");
+        let public = |key: &pgp::composed::SignedSecretKey| SignedPublicKey::from(key.clone());
+        let both = [
+            public(&a).to_bytes().unwrap(),
+            public(&b).to_bytes().unwrap(),
+        ]
+        .concat();
+        std::fs::write(&file, both).unwrap();
+        let all = Trust::debian().unwrap().with_keyring(&file).unwrap();
+        for key in [&a, &b] {
+            all.verify("x", &sign(key, "x\n", NOW, 0), NOW).unwrap();
+        }
+        all.verify("x", &real(), REAL).unwrap();
+        std::fs::write(
+            &file,
+            public(&b).to_armored_string(Default::default()).unwrap(),
+        )
+        .unwrap();
+        let one = Trust::new(Vec::new()).with_keyring(&file).unwrap();
+        one.verify("x", &sign(&b, "x\n", NOW, 0), NOW).unwrap();
+        assert!(one.verify("x", &sign(&a, "x\n", NOW, 0), NOW).is_err());
+        for bad in [&b"no key"[..], b"", b"\x99\x01"] {
+            std::fs::write(&file, bad).unwrap();
+            let e = Trust::new(Vec::new()).with_keyring(&file).unwrap_err();
+            assert!(e.hint_text().is_some(), "{e}");
+        }
     }
 
     #[test]

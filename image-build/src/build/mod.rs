@@ -33,10 +33,6 @@ pub struct Options {
     pub out: PathBuf,
     /// Output formats; empty means the recipe's.
     pub formats: Vec<Format>,
-    /// `--mirror`.
-    pub mirror: Option<String>,
-    /// `--security-mirror`.
-    pub security_mirror: Option<String>,
     /// Use the lock as it is.
     pub locked: bool,
     /// The lock to use.
@@ -59,7 +55,12 @@ pub struct Built {
 }
 
 /// Builds an image. Nothing appears in `options.out` unless the whole build works.
-pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Built> {
+pub fn build(
+    options: &Options,
+    mirrors: &Mirrors,
+    cache: &Cache,
+    progress: &Progress,
+) -> Result<Built> {
     let (recipe, file) = recipe(&options.recipe)?;
     let formats: Vec<Format> = if options.formats.is_empty() {
         recipe
@@ -71,10 +72,6 @@ pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Bu
         options.formats.clone()
     };
     let guest = guest::load(options.guest_bin.as_deref())?;
-    let mirrors = mirrors(
-        options.mirror.as_deref(),
-        options.security_mirror.as_deref(),
-    )?;
 
     let lock = if options.locked {
         let path = match &options.lock {
@@ -83,9 +80,9 @@ pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Bu
         };
         read_lock(&path, &recipe)?
     } else {
-        resolve(&recipe, &mirrors, cache, progress)?
+        resolve(&recipe, mirrors, cache, progress)?
     };
-    let tools = Tools::from_lock(cache, &mirrors, &lock.of_tools(), Closure::Build, progress)?;
+    let tools = Tools::from_lock(cache, mirrors, &lock.of_tools(), Closure::Build, progress)?;
     let version: Version = recipe
         .version
         .clone()
@@ -122,7 +119,7 @@ pub fn build(options: &Options, cache: &Cache, progress: &Progress) -> Result<Bu
         });
     }
 
-    let fetched = archive::fetch::fetch(cache, &mirrors, &lock, progress)?;
+    let fetched = archive::fetch::fetch(cache, mirrors, &lock, progress)?;
     let staging = Staging::new(&options.out)?;
     let job = stages::Job {
         recipe: &recipe,
@@ -189,7 +186,7 @@ pub fn recipe(name: &str) -> Result<(Recipe, Option<PathBuf>)> {
 
 /// The mirrors from flags, environment or the host's apt configuration.
 pub fn mirrors(main: Option<&str>, security: Option<&str>) -> Result<Mirrors> {
-    Mirrors::discover(main, security)
+    Mirrors::discover(main, security, None)
 }
 
 /// Resolves a recipe's package list against the archive.

@@ -56,14 +56,13 @@ pub(super) fn main(args: &Args, session: &Session) -> Result<ExitCode> {
         recipe: args.recipe.clone(),
         out: args.out.clone(),
         formats: args.format.clone(),
-        mirror: args.mirrors.mirror.clone(),
-        security_mirror: args.mirrors.security_mirror.clone(),
         locked: args.locked,
         lock: args.lock.clone(),
         guest_bin: args.guest_bin.clone(),
         force: args.force,
     };
-    let built = build::build(&options, &session.cache, &session.progress)?;
+    let mirrors = args.mirrors.discover()?;
+    let built = build::build(&options, &mirrors, &session.cache, &session.progress)?;
     if args.json {
         let report = std::fs::read_to_string(&built.report)
             .environment(|| format!("reading {}", built.report.display()))?;

@@ -30,10 +30,7 @@ pub struct Args {
 
 pub(super) fn main(args: &Args, session: &Session) -> Result<ExitCode> {
     let (recipe, path) = build::recipe(&args.recipe)?;
-    let mirrors = build::mirrors(
-        args.mirrors.mirror.as_deref(),
-        args.mirrors.security_mirror.as_deref(),
-    )?;
+    let mirrors = args.mirrors.discover()?;
     let lock = build::resolve(&recipe, &mirrors, &session.cache, &session.progress)?;
     let bytes = lock.encode()?;
     if args.json {

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::archive::mirror::Mirrors;
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -63,6 +64,20 @@ pub struct MirrorArgs {
     /// Mirror of the security suite, where it is not the `debian-security` beside --mirror
     #[arg(long, value_name = "URL")]
     pub security_mirror: Option<String>,
+
+    /// OpenPGP keys to believe beside Debian's, for a mirror that signs its own lists [default: $HOLDFAST_KEYRING]
+    #[arg(long, value_name = "FILE")]
+    pub keyring: Option<PathBuf>,
+}
+
+impl MirrorArgs {
+    fn discover(&self) -> Result<Mirrors> {
+        Mirrors::discover(
+            self.mirror.as_deref(),
+            self.security_mirror.as_deref(),
+            self.keyring.as_deref(),
+        )
+    }
 }
 
 /// What every verb needs.

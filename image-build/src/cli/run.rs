@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::archive::Archive;
-use crate::build;
 use crate::cli::{MirrorArgs, Session};
 use crate::error::{Error, Result};
 use crate::run::cli;
@@ -43,10 +42,7 @@ pub(super) fn main(args: &Args, session: &Session) -> Result<ExitCode> {
                 .hint("make one with `image-build build`, or name another"),
         );
     }
-    let mirrors = build::mirrors(
-        args.mirrors.mirror.as_deref(),
-        args.mirrors.security_mirror.as_deref(),
-    )?;
+    let mirrors = args.mirrors.discover()?;
     let archive = || {
         Archive::open(
             &session.cache,

@@ -142,7 +142,7 @@ impl Bench {
         let logs = peers.join("logs");
         fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
         let work = tempfile::tempdir_in(&peers).context("creating a work folder")?;
-        let mirrors = Mirrors::discover(None, None)?;
+        let mirrors = Mirrors::discover(None, None, None)?;
         let find = || Holdfast::find(&options.recipe, &cache, work.path());
         let holdfast = (options.side != Side::Peer).then(find).transpose()?;
         let mkosi = match options.side {

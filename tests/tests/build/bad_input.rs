@@ -1,12 +1,13 @@
 //! What is wrong, with which input, what to do, and the right exit status.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use image_build::cache::Cache;
 use image_build::error::{Context, Result};
 use tests::fixture::builder;
 
-use super::mirror::{Fault, Mirror, minimal, private_cache};
+use super::mirror::{Fault, Mirror, minimal, private, private_cache};
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Output> {
     Command::new(builder()?)
@@ -246,7 +247,98 @@ fn mirror_fails(fault: Fault, package: &str, status: i32, says: &[&str]) -> Resu
     Ok(())
 }
 
-/// The lists' expiry is tested where the clock can be chosen: in the archive's own tests.
+/// Resolves `app` from an archive with its own key: `release` and `index` are the files
+/// served, `keyring` is whom the builder is told to believe.
+fn private_archive(release: &Path, index: &Path, keyring: Option<&Path>) -> Result<Output> {
+    let temp = tempfile::tempdir().environment(|| "making a folder".into())?;
+    let path = |name: &str| temp.path().join(name).to_string_lossy().into_owned();
+    let recipe = path("mine.yaml");
+    std::fs::write(&recipe, "name: mine\nextends: minimal\n")
+        .environment(|| "writing the recipe".into())?;
+    let mirror = Mirror::start_private(release, index)?;
+    let (url, cache, lock) = (mirror.url(), path("cache"), path("mine.lock"));
+    let mut args = vec!["lock", &recipe, "--quiet", "--mirror", &url];
+    args.extend(["--cache", &cache, "--out", &lock]);
+    let keyring = keyring.map(Path::to_string_lossy);
+    args.extend(keyring.iter().flat_map(|file| ["--keyring", file]));
+    let out = run(&args, &[])?;
+    assert!(!Path::new(&lock).exists(), "a lock was written");
+    Ok(out)
+}
+
+#[test]
+fn lists_signed_by_a_key_nobody_named() -> Result<()> {
+    let (release, index) = (private("trixie.InRelease"), private("Packages.xz"));
+    let out = private_archive(&release, &index, None)?;
+    fails(&out, 4, &["InRelease", "is not trusted", "--keyring"]);
+    // With the key all lists are believed, and only then is it seen what they lack.
+    let out = private_archive(&release, &index, Some(&private("keyring.asc")))?;
+    fails(&out, 1, &["there is no package `"]);
+    Ok(())
+}
+
+#[test]
+fn expired_lists() -> Result<()> {
+    let out = private_archive(
+        &private("expired.InRelease"),
+        &private("Packages.xz"),
+        Some(&private("keyring.asc")),
+    )?;
+    fails(
+        &out,
+        4,
+        &[
+            "InRelease of trixie",
+            "expired on 2025-01-09",
+            "another mirror",
+        ],
+    );
+    Ok(())
+}
+
+#[test]
+fn lists_changed_after_they_were_signed() -> Result<()> {
+    let temp = tempfile::tempdir().environment(|| "making a folder".into())?;
+    let changed = temp.path().join("InRelease");
+    // The expired lists, with a longer life.
+    let text = std::fs::read_to_string(private("expired.InRelease"))
+        .environment(|| "reading the lists".into())?;
+    std::fs::write(&changed, text.replace("09 Jan 2025", "09 Jan 2095"))
+        .environment(|| "writing the lists".into())?;
+    let keyring = private("keyring.asc");
+    let out = private_archive(&changed, &private("Packages.xz"), Some(&keyring))?;
+    fails(&out, 4, &["InRelease", "does not match the text"]);
+    Ok(())
+}
+
+/// Well signed lists, and another index than they name: same length, other bytes.
+#[test]
+fn index_with_another_hash() -> Result<()> {
+    let temp = tempfile::tempdir().environment(|| "making a folder".into())?;
+    let changed = temp.path().join("Packages.xz");
+    let mut bytes =
+        std::fs::read(private("Packages.xz")).environment(|| "reading the index".into())?;
+    bytes[100] ^= 1;
+    std::fs::write(&changed, bytes).environment(|| "writing the index".into())?;
+    let keyring = private("keyring.asc");
+    let out = private_archive(&private("trixie.InRelease"), &changed, Some(&keyring))?;
+    fails(&out, 4, &["Packages of trixie", "SHA-256"]);
+    Ok(())
+}
+
+#[test]
+fn keyring_without_a_key() -> Result<()> {
+    for file in ["/nonexistent/keys.asc", "/etc/passwd"] {
+        let out = private_archive(
+            &private("trixie.InRelease"),
+            &private("Packages.xz"),
+            Some(Path::new(file)),
+        )?;
+        fails(&out, 1, &["keyring", file]);
+    }
+    Ok(())
+}
+
 #[test]
 fn tampered_lists() -> Result<()> {
     mirror_fails(Fault::TamperedRelease, "", 4, &["InRelease", "signature"])

@@ -99,6 +99,15 @@ enum Content {
     File(PathBuf, String),
 }
 
+/// Lists of a small archive signed by a key of its own; see the README there.
+pub fn private(file: &str) -> PathBuf {
+    Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/testdata/private-mirror"
+    ))
+    .join(file)
+}
+
 impl Mirror {
     /// Serves the lists and packages that `shared` had from `mirrors`.
     pub fn start(shared: &Cache, mirrors: &Mirrors, lock: &Lock, fault: Fault) -> Result<Self> {
@@ -130,6 +139,41 @@ impl Mirror {
             let content = Content::File(shared.path("deb", &package.sha256), package.name.clone());
             files.insert(format!("/{tree}/{}", package.path), content);
         }
+        Self::serve(files, fault)
+    }
+
+    /// Serves the lists of the private archive, with `InRelease` of the main suite, and the
+    /// index by its hash, from these files.
+    pub fn start_private(release: &Path, by_hash: &Path) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        let text = |path: &Path| {
+            std::fs::read_to_string(path).environment(|| format!("reading {}", path.display()))
+        };
+        for (tree, suite) in [
+            ("debian", "trixie"),
+            ("debian", "trixie-updates"),
+            ("debian-security", "trixie-security"),
+        ] {
+            let list = match suite {
+                "trixie" => text(release)?,
+                _ => text(&private(&format!("{suite}.InRelease")))?,
+            };
+            let dir = format!("/{tree}/dists/{suite}");
+            let index = list
+                .lines()
+                .find_map(|line| line.strip_suffix(" main/binary-amd64/Packages.xz"))
+                .and_then(|line| line.split_whitespace().next())
+                .unwrap_or_default();
+            files.insert(
+                format!("{dir}/main/binary-amd64/by-hash/SHA256/{index}"),
+                Content::File(by_hash.to_path_buf(), String::new()),
+            );
+            files.insert(format!("{dir}/InRelease"), Content::Text(list));
+        }
+        Self::serve(files, Fault::None)
+    }
+
+    fn serve(files: BTreeMap<String, Content>, fault: Fault) -> Result<Self> {
         let what = || "starting a mirror".to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").environment(what)?;
         let address = listener.local_addr().environment(what)?;

@@ -9,7 +9,7 @@ fn image_packages() {
     let time = std::time::Instant::now();
     let lap = |what: &str| eprintln!("{:8.3}s {what}", time.elapsed().as_secs_f64());
     let cache = Cache::open(None).unwrap();
-    let mirrors = Mirrors::discover(None, None).unwrap();
+    let mirrors = Mirrors::discover(None, None, None).unwrap();
     let progress = Progress::auto();
     let archive = Archive::open(&cache, &mirrors, "trixie", "amd64", &progress).unwrap();
     lap("open");
@@ -44,7 +44,7 @@ fn image_packages() {
 fn tools() {
     use crate::tools::{Closure, Tool, Tools};
     let cache = Cache::open(None).unwrap();
-    let mirrors = Mirrors::discover(None, None).unwrap();
+    let mirrors = Mirrors::discover(None, None, None).unwrap();
     let progress = Progress::auto();
     let archive = Archive::open(&cache, &mirrors, "trixie", "amd64", &progress).unwrap();
     for (closure, programs) in [

@@ -102,6 +102,7 @@ mod tests {
         let mirrors = Mirrors {
             main: "http://mirror.invalid/debian".into(),
             security: "http://mirror.invalid/s".into(),
+            keyring: None,
         };
         let text = sources(&mirrors);
         assert!(
