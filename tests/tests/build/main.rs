@@ -6,4 +6,5 @@ mod interrupted;
 mod mirror;
 mod noop;
 mod reproducible;
+mod tree;
 mod unprivileged;
