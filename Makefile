@@ -2,16 +2,18 @@
 # make run     build it if need be, and boot it in QEMU (Ctrl-A X ends it)
 # make test    every test, end-to-end boots included
 # make bench   ratios against peers (needs root and a network; see README)
+# make fuzz    every parser of foreign bytes, FUZZ_SECONDS each
 #
 # Each works as the first command after a clone, as root or not.
 
 CARGO  ?= cargo
 OUT    ?= out
 RECIPE ?= docker
+FUZZ_SECONDS ?= 60
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN    := target/$(TARGET)
 
-.PHONY: image run test test-quick bench guest builder fmt clean
+.PHONY: image run test test-quick bench fuzz guest builder fmt clean
 
 guest:
 	$(CARGO) build --profile guest --locked -p init -p oem -p updater
@@ -34,6 +36,9 @@ test-quick:
 
 bench: builder
 	$(CARGO) run --release --locked -p tests --bin bench -- $(ARGS)
+
+fuzz:
+	CARGO=$(CARGO) fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 fmt:
 	$(CARGO) fmt --all

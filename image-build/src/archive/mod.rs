@@ -286,6 +286,15 @@ fn warn_stale(suite: &str, current: &[Current], progress: &Progress) {
     }
 }
 
+/// From the text of an index to the packages chosen, for `fuzz/`.
+#[cfg(fuzzing)]
+pub fn try_packages(text: &str) -> Result<()> {
+    let text = packages::condense(text);
+    let all = packages::parse("Packages", &text, Pocket::Main)?;
+    let first: Vec<String> = all.iter().map(|p| p.name.to_owned()).take(2).collect();
+    solve::solve(&all, "trixie", "amd64", &first, &[]).map(drop)
+}
+
 fn decompressed(name: &str, file: &mut File) -> Result<String> {
     file.rewind().environment(|| format!("reading {name}"))?;
     packages::decompress(name, BufReader::new(file))

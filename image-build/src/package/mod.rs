@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 use crate::tree::Node;
 
 pub use extract::extract;
+#[cfg(fuzzing)]
+pub use unpack::try_unpack;
 pub use unpack::unpack;
 
 /// An unpacked package. File contents stay in the cache.

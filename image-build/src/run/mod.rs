@@ -13,6 +13,9 @@ mod qmp;
 mod ssh;
 mod terminal;
 
+#[cfg(fuzzing)]
+pub use net::try_frames;
+
 pub use accel::Accel;
 pub use config::{Bus, Firmware, MachineConfig, Nic, Storage};
 pub use console::{Console, Found};

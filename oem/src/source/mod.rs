@@ -153,5 +153,16 @@ impl fmt::Display for Source {
     }
 }
 
+/// What each source makes of the same documents, for `fuzz/`.
+#[cfg(fuzzing)]
+pub fn parse_all(raw: &Raw) -> [Found; 4] {
+    [
+        nocloud::parse(raw, "", None),
+        ec2::parse(raw, ""),
+        cloudstack::parse(raw, ""),
+        openstack::parse(raw, ""),
+    ]
+}
+
 #[cfg(test)]
 mod tests;

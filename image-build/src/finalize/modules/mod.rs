@@ -28,6 +28,12 @@ struct Module {
     order: u32,
 }
 
+/// Reads a module's names, for `fuzz/`.
+#[cfg(fuzzing)]
+pub fn try_modinfo(elf: &[u8]) {
+    modinfo::read(elf);
+}
+
 pub(super) fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     let Some((version, _)) = &context.kernel else {
         return Ok(());

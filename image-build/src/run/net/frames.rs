@@ -15,7 +15,7 @@ const BACKLOG_LIMIT: usize = 4 * 1024 * 1024;
 
 /// Takes whole frames off the front of `bytes`. `None` means the stream is no
 /// stream of frames.
-fn split(bytes: &mut Vec<u8>) -> Option<Vec<Vec<u8>>> {
+pub(super) fn split(bytes: &mut Vec<u8>) -> Option<Vec<Vec<u8>>> {
     let mut frames = Vec::new();
     let mut at = 0;
     while let Some(head) = bytes.get(at..at + 4) {

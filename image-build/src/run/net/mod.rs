@@ -107,6 +107,22 @@ impl Middle {
     }
 }
 
+/// Takes a stream of frames as a machine on EC2 might send it, for `fuzz/`.
+#[cfg(fuzzing)]
+pub fn try_frames(bytes: &[u8]) {
+    let Ok(provider) = crate::simulate::Provider::named("ec2") else {
+        return;
+    };
+    let mut middle = Middle::new(Scenario::new(provider), Log::default());
+    for frame in frames::split(&mut bytes.to_vec()).unwrap_or_default() {
+        packet::source_mac(&frame);
+        if let Verdict::Serve(packet) = middle.judge(&frame) {
+            middle.server.input(&packet);
+            middle.server.poll();
+        }
+    }
+}
+
 /// The running wire; dropping it ends its thread.
 #[derive(Debug)]
 pub(super) struct Wire {

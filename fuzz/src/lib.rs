@@ -1,0 +1,73 @@
+//! What the targets share: inputs that are changes to a well-formed file, so that a
+//! fuzzer need not invent a whole disk.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// A file with changes on top, which the fuzzer's bytes describe: any number of
+/// offset (3 bytes, little-endian), length (1 byte) and that many bytes.
+pub struct Patched<'a> {
+    base: &'a [u8],
+    patches: Vec<(usize, &'a [u8])>,
+    at: u64,
+}
+
+impl<'a> Patched<'a> {
+    /// Puts the changes that `data` describes on `base`.
+    pub fn new(base: &'a [u8], mut data: &'a [u8]) -> Self {
+        let mut patches = Vec::new();
+        while let Some(([a, b, c, len], rest)) = data.split_first_chunk() {
+            let (bytes, rest) = rest.split_at(usize::from(*len).min(rest.len()));
+            let offset = u32::from_le_bytes([*a, *b, *c, 0]) as usize;
+            if !base.is_empty() {
+                patches.push((offset % base.len(), bytes));
+            }
+            data = rest;
+        }
+        Patched {
+            base,
+            patches,
+            at: 0,
+        }
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.base.to_vec();
+        self.apply(0, &mut bytes);
+        bytes
+    }
+
+    fn apply(&self, at: usize, buffer: &mut [u8]) {
+        for (start, bytes) in &self.patches {
+            for (place, byte) in (*start..).zip(*bytes) {
+                if let Some(to) = place.checked_sub(at).and_then(|i| buffer.get_mut(i)) {
+                    *to = *byte;
+                }
+            }
+        }
+    }
+}
+
+impl Read for Patched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let at = usize::try_from(self.at).unwrap_or(usize::MAX);
+        let rest = self.base.get(at..).unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        self.apply(at, &mut buffer[..len]);
+        self.at += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for Patched<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => (self.base.len() as u64).checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
