@@ -10,6 +10,7 @@ pub mod bls;
 pub mod boot;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod delta;
 pub mod dist;
 pub mod fetch;

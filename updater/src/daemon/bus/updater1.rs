@@ -1,0 +1,307 @@
+//! `org.holdfast.Updater1`: everything there is to know and to ask for.
+
+use std::collections::HashMap;
+
+use zbus::fdo;
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, Variant, interface};
+
+use super::super::engine::now;
+use super::super::{Handle, Snapshot};
+use super::{UPDATER_PATH, ask};
+use crate::state::{Phase, Request};
+
+const NAME: &str = "org.holdfast.Updater1";
+
+pub(super) struct Updater1(pub(super) Handle);
+
+/// Nothing is `""`.
+fn or_none(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[interface(name = "org.holdfast.Updater1")]
+impl Updater1 {
+    /// Looks for a release, installs nothing.
+    async fn check(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        ask(&self.0, connection, &header, Request::Check).await
+    }
+
+    /// Looks for a release and installs it; from a folder if one is named.
+    async fn update(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        from: &str,
+    ) -> fdo::Result<()> {
+        ask(&self.0, connection, &header, Request::Update(or_none(from))).await
+    }
+
+    /// Stops an installation.
+    async fn cancel(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        ask(&self.0, connection, &header, Request::Cancel).await
+    }
+
+    /// Reboots into the staged release now.
+    async fn reboot(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        ask(&self.0, connection, &header, Request::Reboot).await
+    }
+
+    /// Makes the other slot the next to boot.
+    async fn rollback(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        ask(&self.0, connection, &header, Request::Rollback).await
+    }
+
+    /// Takes the booted slot for good.
+    async fn mark_good(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        ask(&self.0, connection, &header, Request::MarkGood).await
+    }
+
+    /// Forgets errors and makes what is staged unbootable.
+    async fn reset(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        ask(&self.0, connection, &header, Request::Reset).await
+    }
+
+    /// No installation and no reboot until released.
+    async fn hold(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reason: &str,
+    ) -> fdo::Result<()> {
+        let reason = or_none(reason).unwrap_or_else(|| "no reason given".to_owned());
+        ask(&self.0, connection, &header, Request::Hold(reason)).await
+    }
+
+    /// Ends a hold.
+    async fn release(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        ask(&self.0, connection, &header, Request::Release).await
+    }
+
+    /// Lets a version that was rolled back from be tried again.
+    async fn allow(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        version: &str,
+    ) -> fdo::Result<()> {
+        let request = Request::Allow(version.to_owned());
+        ask(&self.0, connection, &header, request).await
+    }
+
+    /// Reads the configuration again.
+    async fn reload(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> fdo::Result<()> {
+        super::authorize(connection, &header).await?;
+        self.0.reload();
+        Ok(())
+    }
+
+    /// What is going on, in one word.
+    #[zbus(property)]
+    fn phase(&self) -> String {
+        self.0.snapshot().state.phase.name().to_owned()
+    }
+
+    /// Version that runs.
+    #[zbus(property)]
+    fn version(&self) -> String {
+        self.0.snapshot().state.booted.version
+    }
+
+    /// It is on trial.
+    #[zbus(property)]
+    fn trial(&self) -> bool {
+        self.0.snapshot().state.trial
+    }
+
+    /// What is wrong with it; empty: nothing.
+    #[zbus(property)]
+    fn ailment(&self) -> String {
+        self.0.snapshot().state.ailment.unwrap_or_default()
+    }
+
+    /// Version that the next boot starts; empty: the one that runs.
+    #[zbus(property)]
+    fn staged(&self) -> String {
+        staged(&self.0.snapshot())
+    }
+
+    /// Version that is offered and not installed.
+    #[zbus(property)]
+    fn offered(&self) -> String {
+        offered(&self.0.snapshot())
+    }
+
+    /// Bytes fetched and bytes to fetch.
+    #[zbus(property)]
+    fn progress(&self) -> (u64, u64) {
+        progress(&self.0.snapshot())
+    }
+
+    /// When a repository last answered, in seconds since 1970; 0: never.
+    #[zbus(property)]
+    fn last_checked(&self) -> i64 {
+        self.0.snapshot().state.checked.unwrap_or(0)
+    }
+
+    /// The last error, until something goes well.
+    #[zbus(property)]
+    fn last_error(&self) -> String {
+        last_error(&self.0.snapshot())
+    }
+
+    /// Why updates are held; empty: they are not.
+    #[zbus(property)]
+    fn hold_reason(&self) -> String {
+        self.0.snapshot().state.memory.hold.unwrap_or_default()
+    }
+
+    /// Versions that were rolled back from.
+    #[zbus(property)]
+    fn refused(&self) -> Vec<String> {
+        refused(&self.0.snapshot())
+    }
+
+    /// What is wrong with the configuration.
+    #[zbus(property)]
+    fn problems(&self) -> Vec<String> {
+        self.0.snapshot().problems
+    }
+
+    /// Channel that is followed.
+    #[zbus(property)]
+    fn channel(&self) -> String {
+        self.0.snapshot().channel
+    }
+
+    /// Group.
+    #[zbus(property)]
+    fn group(&self) -> String {
+        self.0.snapshot().group
+    }
+
+    /// Who decides about reboots.
+    #[zbus(property)]
+    fn reboot_strategy(&self) -> String {
+        self.0.snapshot().strategy.name().to_owned()
+    }
+
+    /// When what will happen and why not yet, in sentences. Times are relative, so no
+    /// signal tells of its changes.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn why(&self) -> Vec<String> {
+        self.0.snapshot().state.why(now())
+    }
+}
+
+fn staged(s: &Snapshot) -> String {
+    let staged = s.state.staged.as_ref();
+    staged
+        .map(|s| s.release.version.clone())
+        .unwrap_or_default()
+}
+
+fn offered(s: &Snapshot) -> String {
+    let offer = s.state.offer.as_ref();
+    offer
+        .map(|(o, _)| o.release.version.clone())
+        .unwrap_or_default()
+}
+
+fn progress(s: &Snapshot) -> (u64, u64) {
+    match s.state.phase {
+        Phase::Downloading { done, total, .. } => (done, total),
+        _ => (0, 0),
+    }
+}
+
+fn last_error(s: &Snapshot) -> String {
+    let trouble = s.state.trouble.as_ref();
+    trouble.map(|t| t.text.clone()).unwrap_or_default()
+}
+
+fn refused(s: &Snapshot) -> Vec<String> {
+    let list = s.state.memory.refused.iter();
+    list.map(|r| r.release.version.clone()).collect()
+}
+
+/// One PropertiesChanged for everything that changed.
+pub(super) async fn emit(
+    connection: &Connection,
+    old: &Snapshot,
+    new: &Snapshot,
+) -> zbus::Result<()> {
+    type Get = for<'s> fn(&'s Snapshot) -> Variant<'static>;
+    let all: [(&str, Get); 15] = [
+        ("Phase", |s| s.state.phase.name().into()),
+        ("Version", |s| s.state.booted.version.clone().into()),
+        ("Trial", |s| s.state.trial.into()),
+        ("Ailment", |s| {
+            s.state.ailment.clone().unwrap_or_default().into()
+        }),
+        ("Staged", |s| staged(s).into()),
+        ("Offered", |s| offered(s).into()),
+        ("Progress", |s| progress(s).into()),
+        ("LastChecked", |s| s.state.checked.unwrap_or(0).into()),
+        ("LastError", |s| last_error(s).into()),
+        ("HoldReason", |s| {
+            s.state.memory.hold.clone().unwrap_or_default().into()
+        }),
+        ("Refused", |s| refused(s).into()),
+        ("Problems", |s| s.problems.clone().into()),
+        ("Channel", |s| s.channel.clone().into()),
+        ("Group", |s| s.group.clone().into()),
+        ("RebootStrategy", |s| s.strategy.name().into()),
+    ];
+    let changed: HashMap<&str, Variant<'static>> = all
+        .into_iter()
+        .map(|(name, get)| (name, get(old), get(new)))
+        .filter(|(_, old, new)| old != new)
+        .map(|(name, _, new)| (name, new))
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let emitter = SignalEmitter::new(connection, UPDATER_PATH)?;
+    let none: [&str; 0] = [];
+    emitter
+        .emit(
+            "org.freedesktop.DBus.Properties",
+            "PropertiesChanged",
+            &(NAME, changed, none.as_slice()),
+        )
+        .await
+}
