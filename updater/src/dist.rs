@@ -1,6 +1,6 @@
 //! Files that belong to this program in an image.
 //!
-//! - `updater.service`; it is shipped, and enabled by what [`enabled`] says;
+//! - `updater.service`, enabled by what [`enabled`] says;
 //! - the message bus's policy: who may call (see [`crate::daemon`]), and how it starts
 //!   the service;
 //! - systemd's hardware watchdog: systemd pings the device for as long as it works
@@ -9,8 +9,14 @@
 //!   not come to its end is reset after ten minutes;
 //! - systemd's own blessing of boots is turned off, so that only health checks decide.
 
-/// Files: path below `/usr/lib`, or from `/`; content.
+/// Files that go into images now: path below `/usr/lib`, or from `/`; content. None
+/// yet: the service has nothing that does its work.
 pub fn files() -> &'static [(&'static str, &'static str)] {
+    &[]
+}
+
+/// Files of the service, as [`files`] will have them.
+pub fn service() -> &'static [(&'static str, &'static str)] {
     macro_rules! files {
         ($($path:literal from $source:literal),+ $(,)?) => {
             &[$(($path, include_str!(concat!("../dist/", $source)))),+]
@@ -45,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_service_does_not_wait_for_what_it_judges() {
-        let (_, unit) = files()[0];
+        let (_, unit) = service()[0];
         assert!(unit.contains("\nWants=boot-complete.target\n"));
         let waits = unit.lines().filter(|l| l.starts_with("After="));
         assert!(
@@ -60,7 +66,7 @@ mod tests {
     fn enabled_units_are_shipped() {
         for unit in enabled() {
             let path = format!("systemd/system/{unit}");
-            assert!(files().iter().any(|(p, _)| *p == path), "{unit}");
+            assert!(service().iter().any(|(p, _)| *p == path), "{unit}");
         }
     }
 }

@@ -2,10 +2,9 @@
 //! boots its own machine; two run at a time (`--test-threads=2`).
 
 mod boot;
-mod hardware;
 mod hostile;
+mod machines;
 mod metadata;
-mod providers;
 mod slide;
 mod state;
 mod verity;

@@ -116,8 +116,12 @@ impl State {
         let get = |name: &str| env.vars.get(name).map(String::as_str);
         let left = |slot: char| {
             let value = get(&format!("{slot}_left")).filter(|v| !v.is_empty())?;
-            // GRUB passes over a slot whose counter it cannot read.
-            Some((slot, value.parse().unwrap_or(0)))
+            // GRUB passes over a slot whose counter is not one digit.
+            let left = match value.as_bytes() {
+                [digit @ b'0'..=b'9'] => digit - b'0',
+                _ => 0,
+            };
+            Some((slot, left))
         };
         State {
             order: get("order")
@@ -161,6 +165,15 @@ mod tests {
         let env = Env::parse(&state.write().unwrap()).unwrap();
         assert_eq!(State::read(&env), state);
         assert_eq!(env.vars["order"], "b a");
+    }
+
+    #[test]
+    fn a_counter_that_grub_cannot_count_is_used_up() {
+        for text in ["31", "+5", "x", "-1"] {
+            let mut env = Env::default();
+            env.vars.insert("b_left".to_owned(), text.to_owned());
+            assert_eq!(State::read(&env).left, [('b', 0)], "{text}");
+        }
     }
 
     #[test]
