@@ -74,7 +74,9 @@ impl Trust {
     pub fn with_keyring(mut self, file: &Path) -> Result<Self> {
         const REMEDY: &str = "give the mirror's public keys as `gpg --export --armor` writes them";
         let name = || format!("reading the keyring {}", file.display());
-        let bytes = std::fs::read(file).input(name)?;
+        let bytes = std::fs::read(file)
+            .input(name)
+            .map_err(|e| e.hint(REMEDY))?;
         let before = self.certificates.len();
         let (found, _) = SignedPublicKey::from_reader_many(&bytes[..])
             .map_err(|e| Error::input(name()).because(e).hint(REMEDY))?;
