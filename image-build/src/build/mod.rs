@@ -107,11 +107,11 @@ pub fn build(
     let images = |out: &Path| {
         formats
             .iter()
-            .map(|f| out.join(f.file_name(&name)))
+            .map(|f| out.join(f.file_name(name)))
             .collect::<Vec<_>>()
     };
     let report_name = format!("{name}.report.json");
-    if !options.force && Stamp::current(&options.out, &name, &inputs).is_some() {
+    if !options.force && Stamp::current(&options.out, name, &inputs).is_some() {
         return Ok(Built {
             images: images(&options.out),
             report: options.out.join(report_name),
@@ -145,7 +145,7 @@ pub fn build(
     put(&lock_name, &lock.encode()?)?;
     put(
         &sbom_name,
-        &crate::sbom::spdx(&name, version.as_str(), &lock, &report.root_hash),
+        &crate::sbom::spdx(name, version.as_str(), &lock, &report.root_hash),
     )?;
     put(&report_name, &report.json())?;
     files.extend([lock_name, sbom_name, report_name.clone()]);

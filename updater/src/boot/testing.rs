@@ -240,10 +240,10 @@ pub(crate) fn make_uki(version: &Version, cmdline: &str, len: usize) -> Vec<u8> 
 
 /// The root hash that a kernel command line names.
 fn usrhash(cmdline: &str) -> Option<String> {
-    let words = cmdline
+    let mut words = cmdline
         .split(' ')
         .filter_map(|w| w.strip_prefix("usrhash="));
-    words.last().map(str::to_owned)
+    words.next_back().map(str::to_owned)
 }
 
 /// systemd-boot: chooses an entry, takes one of its tries, and starts it. Returns

@@ -67,7 +67,7 @@ async fn terminal(connection: &Connection, path: &str) -> zbus::Result<Option<St
             &(SESSION, name),
         )
         .await?;
-        zbus::Result::Ok(String::try_from(value)?)
+        String::try_from(value)
     };
     let class = get("Class").await?;
     if !matches!(class.as_str(), "user" | "user-early") {
@@ -90,7 +90,7 @@ where
     let reply = connection
         .call_method(Some(NAME), path, Some(interface), method, body)
         .await?;
-    Ok(reply.body().deserialize()?)
+    reply.body().deserialize()
 }
 
 #[cfg(test)]
