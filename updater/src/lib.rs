@@ -8,6 +8,7 @@
 
 pub mod bls;
 pub mod boot;
+mod cause;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -23,6 +24,7 @@ pub mod state;
 pub mod status;
 pub mod tuf;
 pub mod uki;
+pub mod update;
 pub mod verity;
 pub mod version;
 

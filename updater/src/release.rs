@@ -16,6 +16,21 @@ pub const FORMAT: u32 = 1;
 /// Largest document of either kind that is fetched, in bytes.
 pub const MAX_DOCUMENT: u64 = 1 << 20;
 
+/// Name of the target that says what a channel offers.
+pub fn channel_name(image: &str, architecture: &str, channel: &str) -> String {
+    format!("{image}/{architecture}/{channel}.json")
+}
+
+/// What the names of all targets of a release start with, without a slash at the end.
+pub fn folder(image: &str, architecture: &str, version: &str) -> String {
+    format!("{image}/{architecture}/{version}")
+}
+
+/// Name of the target that describes a release.
+pub fn release_name(image: &str, architecture: &str, version: &str) -> String {
+    format!("{}/release.json", folder(image, architecture, version))
+}
+
 /// A SHA-256 digest; 64 lower-case hexadecimal digits in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);

@@ -21,7 +21,8 @@ use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::tools::{Closure, Tools};
 use output::Staging;
-use stamp::{Inputs, Stamp};
+use stamp::Inputs;
+pub use stamp::Stamp;
 use updater::version::Version;
 
 /// What to build, and how.

@@ -50,6 +50,14 @@ impl Stamp {
         out.join(format!("{name}.build.json"))
     }
 
+    /// The stamp of recipe `name`, whatever it was made from.
+    pub fn read(out: &Path, name: &str) -> Result<Self> {
+        let path = Self::path(out, name);
+        let what = || format!("reading the build {}", path.display());
+        let text = std::fs::read(&path).input(what)?;
+        serde_json::from_slice(&text).input(what)
+    }
+
     /// The stamp, if it was made from `inputs` and every output it names is there
     /// with its size.
     pub fn current(out: &Path, name: &str, inputs: &str) -> Option<Self> {

@@ -10,6 +10,7 @@ use updater::tuf::sign::{self, Keyring, Policy, Repository};
 use updater::tuf::{Role, Time};
 
 use crate::error::{Error, Result};
+use crate::publish::failed;
 
 /// Arguments of `keys`.
 #[derive(Debug, clap::Args)]
@@ -335,23 +336,6 @@ fn report(repository: &Repository, json: bool) -> Result<()> {
 fn assignment(text: &str) -> std::result::Result<(Role, String), String> {
     let (role, name) = text.split_once('=').ok_or("ROLE=NAME is wanted")?;
     Ok((role.parse()?, name.to_owned()))
-}
-
-/// The error of this crate for one of signing.
-pub(crate) fn failed(error: sign::Error) -> Error {
-    use sign::Error as E;
-    let hint = error.hint();
-    let what = error.to_string();
-    let told = match error {
-        E::Io { source, .. } => Error::environment(what).because(source),
-        E::Command { .. } => Error::environment(what),
-        E::Repository { source, .. } => Error::refused(what).because(source),
-        E::Key { .. } | E::Keys { .. } | E::Exists(_) | E::Request(_) => Error::input(what),
-    };
-    match hint {
-        Some(hint) => told.hint(hint),
-        None => told,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod build;
 mod inspect;
 mod keys;
 mod lock;
+mod publish;
 mod run;
 
 use std::path::PathBuf;
@@ -50,6 +51,8 @@ enum Verb {
     Inspect(inspect::Args),
     /// Boot an image in QEMU, on a simulated provider
     Run(run::Args),
+    /// Publish a build as a release that machines update to
+    Publish(publish::Args),
     /// Make, rotate and show the keys of an update repository
     Keys(keys::Args),
 }
@@ -114,6 +117,7 @@ fn dispatch(args: &Args) -> Result<ExitCode> {
         Verb::Lock(args) => lock::main(args, &session),
         Verb::Inspect(args) => inspect::main(args),
         Verb::Run(args) => run::main(args, &session),
+        Verb::Publish(args) => publish::main(args, &session),
         Verb::Keys(args) => keys::main(args),
     }
 }

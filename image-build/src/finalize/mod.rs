@@ -16,6 +16,7 @@ pub mod modules;
 mod release;
 mod trim;
 mod units;
+mod update;
 mod users;
 mod var;
 
@@ -55,7 +56,7 @@ pub struct Context<'a> {
 type Finalizer = (&'static str, fn(&mut Tree, &mut Context<'_>) -> Result<()>);
 
 /// All steps in order.
-const FINALIZERS: [Finalizer; 16] = [
+const FINALIZERS: [Finalizer; 17] = [
     ("kernel", kernel::run),
     ("trim", trim::run),
     ("defaults", defaults::run),
@@ -69,6 +70,7 @@ const FINALIZERS: [Finalizer; 16] = [
     ("modules", modules::run),
     ("units", units::run),
     ("release", release::run),
+    ("update", update::run),
     ("ldcache", ldcache::run),
     ("var", var::run),
     ("etc", etc::run),

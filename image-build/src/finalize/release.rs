@@ -22,10 +22,13 @@ pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
          VARIANT_ID={name}\n\
          IMAGE_ID=holdfast\n\
          IMAGE_VERSION=\"{version}\"\n\
+         HOLDFAST_SEQUENCE={epoch}\n\
          DEBIAN_BASE=\"{debian}\"\n\
          ANSI_COLOR=\"1;36\"\n",
         name = recipe.name,
         suite = recipe.suite,
+        // Orders releases for updaters, and bounds clocks from below.
+        epoch = context.epoch.max(0),
     );
     tree.insert("usr/lib/os-release", made("release", text, 0o644))?;
     // ConditionNeedsUpdate= compares this file's time with that of /usr: the same.

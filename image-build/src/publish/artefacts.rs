@@ -3,7 +3,6 @@
 //! Windows are compressed on all CPUs and written in order; the bytes depend on
 //! nothing but the images.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -17,6 +16,9 @@ use updater::delta::index::{Index, Window};
 use updater::release::{Artefact, Digest, Patch, Stream, Usr};
 
 use crate::error::{Context, Error, Result};
+use crate::inspect::{self, Disk};
+use crate::progress::Progress;
+use crate::report::megabytes;
 use crate::verity::{self, BLOCK, DIGEST, HashTree};
 
 /// A finished /usr: a file of its own, or a partition in the file of a disk.
@@ -27,15 +29,16 @@ pub struct Image {
     tree: HashTree,
 }
 
-/// Some bytes of a file.
+/// Some bytes of a disk.
 struct Part {
-    file: File,
+    disk: Box<dyn Disk>,
     start: u64,
 }
 
 impl FileExt for Part {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, self.start + offset)
+        self.disk.read_at(buffer, self.start + offset)?;
+        Ok(buffer.len())
     }
 
     fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
@@ -44,11 +47,11 @@ impl FileExt for Part {
 }
 
 impl Image {
-    /// Opens bytes `range` of a file and makes their hash tree.
+    /// Opens bytes `range` of a disk image, or of a plain file, and makes their hash
+    /// tree.
     pub fn open(path: &Path, range: Range<u64>, salt: &[u8]) -> Result<Self> {
-        let file = File::open(path).input(|| format!("opening {}", path.display()))?;
         let part = Part {
-            file,
+            disk: inspect::open(path)?,
             start: range.start,
         };
         let size = range.end.saturating_sub(range.start);
@@ -215,14 +218,25 @@ impl Writing {
 
 /// Writes the full stream, the leaves, and a patch from each of the older releases
 /// (version and image) for which that saves a tenth at least.
-pub fn write(image: &Image, older: &[(String, Image)], folder: &Folder) -> Result<Usr> {
+pub fn write(
+    image: &Image,
+    older: &[(String, Image)],
+    folder: &Folder,
+    progress: &Progress,
+) -> Result<Usr> {
+    let step = progress.step("full stream", 0);
     let full = full(image, folder)?;
+    step.done(&megabytes(full.data.length));
     let mut patches = Vec::new();
     for (version, old) in older {
+        let step = progress.step("patch", 0);
         let patch = patch(image, version, old, folder)?;
+        let size = megabytes(patch.stream.data.length);
         if patch.stream.data.length < full.data.length / 10 * 9 {
+            step.done(&format!("from {version}: {size}"));
             patches.push(patch);
         } else {
+            step.done(&format!("from {version}: {size}, too large to be of use"));
             for artefact in [&patch.stream.index, &patch.stream.data] {
                 let path = folder.repository.join(artefact.path());
                 std::fs::remove_file(&path)
@@ -355,8 +369,9 @@ mod tests {
         let older = [("1".to_owned(), old_image), ("0".to_owned(), unlike)];
         let repository = folder.path().join("repository");
         let release = Folder::new(&repository, "docker/amd64/2");
-        let usr = write(&new_image, &older, &release).unwrap();
-        assert_eq!(usr, write(&new_image, &older, &release).unwrap());
+        let quiet = Progress::quiet();
+        let usr = write(&new_image, &older, &release, &quiet).unwrap();
+        assert_eq!(usr, write(&new_image, &older, &release, &quiet).unwrap());
 
         assert_eq!(usr.patches.len(), 1);
         let ways = choices(&usr, Some(&have));

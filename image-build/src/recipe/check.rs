@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::raw::{RawFile, RawRecipe, RawUnit, RawUser};
+use updater::tuf::{Clock, Time};
+
+use super::raw::{RawFile, RawRecipe, RawUnit, RawUpdate, RawUser};
 use super::{File, Kernel, Recipe, Size, Unit, Update, User};
 use crate::disk::layout::Sizes;
 use crate::error::{Error, Result};
@@ -161,13 +163,37 @@ impl Recipe {
             accept_scripts: raw.accept_scripts.into_iter().collect(),
             remove_paths: trimmed(raw.remove_paths),
             keep_paths: trimmed(raw.keep_paths),
-            update: raw.update.map(|u| Update {
-                channel: u.channel.unwrap_or_else(|| "stable".to_owned()),
-                url: u.url,
-                keys: u.keys,
-            }),
+            update: raw.update.map(check_update).transpose()?,
         })
     }
+}
+
+fn check_update(raw: RawUpdate) -> Result<Update> {
+    let channel = raw.channel.unwrap_or_else(|| "stable".to_owned());
+    word("update.channel", &channel, "-_.")?;
+    if let Some(url) = &raw.url {
+        let known = ["https://", "http://", "file:///"];
+        let plain = url
+            .chars()
+            .all(|c| c.is_ascii_graphic() && !"\"'\\?#".contains(c));
+        if !plain || !known.iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(
+                Error::input(format!("`update.url` {url:?} is no repository"))
+                    .hint("give the URL of the folder that has metadata/ and targets/"),
+            );
+        }
+    }
+    let root = raw.root.ok_or_else(|| {
+        Error::input("`update` has no `root`")
+            .hint("name the repository's metadata/1.root.json, as `image-build keys init` made it")
+    })?;
+    updater::tuf::TrustedSet::new(root.as_bytes(), Clock::now(Time(0)))
+        .map_err(|e| Error::input("`update.root` is no root of trust").because(e))?;
+    Ok(Update {
+        channel,
+        url: raw.url,
+        root,
+    })
 }
 
 fn trimmed(patterns: Vec<String>) -> BTreeSet<String> {

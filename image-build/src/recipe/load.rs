@@ -138,6 +138,9 @@ fn read(origin: &Origin) -> Result<RawRecipe> {
                     )?);
                 }
             }
+            if let Some(root) = raw.update.as_mut().and_then(|update| update.root.as_mut()) {
+                *root = read_text(&path.parent().unwrap_or(Path::new("")).join(&*root))?;
+            }
             Ok(raw)
         }
     }
@@ -205,6 +208,7 @@ fn parse(text: &str, name: &str) -> Result<RawRecipe> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use updater::tuf::{Role, Time, sign};
 
     #[test]
     fn builtin_recipes_are_valid() {
@@ -259,6 +263,38 @@ mod tests {
                 .to_string()
                 .contains("extends itself")
         );
+    }
+
+    #[test]
+    fn updates_need_a_root_of_trust() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keyring = sign::Keyring::open(&dir.path().join("keys")).unwrap();
+        let roles = Role::ALL
+            .into_iter()
+            .map(|role| (role, (vec![keyring.generate(role).unwrap()], 1)))
+            .collect();
+        let policy = sign::Policy::default();
+        let now = Time::now();
+        sign::Repository::create(dir.path(), keyring, policy, now, &roles).unwrap();
+        let load = |update: &str| {
+            let path = dir.path().join("recipe.yaml");
+            let text = format!("extends: minimal\nname: x\nupdate: {update}\n");
+            std::fs::write(&path, text).unwrap();
+            Recipe::load(path.to_str().unwrap())
+        };
+        let good = "{url: \"https://updates.example.org/x\", root: 1.root.json}";
+        let update = load(good).unwrap().update.unwrap();
+        assert_eq!(update.channel, "stable");
+        assert!(update.root.contains("signatures"));
+        for bad in [
+            "{url: \"https://updates.example.org\"}",
+            "{root: timestamp.json}",
+            "{root: missing.json}",
+            "{url: \"updates.example.org\", root: 1.root.json}",
+            "{channel: a/b, root: 1.root.json}",
+        ] {
+            assert!(load(bad).is_err(), "{bad}");
+        }
     }
 
     proptest! {

@@ -129,10 +129,10 @@ pub struct User {
 pub struct Update {
     /// Channel name.
     pub channel: String,
-    /// Base URL of the release server.
+    /// URL of the repository; without one, updates are asked for by hand.
     pub url: Option<String>,
-    /// Public keys that may sign releases (hexadecimal ed25519).
-    pub keys: Vec<String>,
+    /// The repository's root of trust: a TUF root document, `N.root.json`.
+    pub root: String,
 }
 
 impl Recipe {

@@ -106,8 +106,8 @@ pub struct RawModules {
 pub struct RawUpdate {
     pub channel: Option<String>,
     pub url: Option<String>,
-    #[serde(default)]
-    pub keys: Vec<String>,
+    /// A file beside the recipe; replaced by its content when the recipe is read.
+    pub root: Option<String>,
 }
 
 impl RawRecipe {

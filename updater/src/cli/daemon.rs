@@ -1,10 +1,14 @@
 //! `updater daemon`.
 
-use super::{Failure, not_in_this_version};
+use super::{Exit, Failure};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args) -> Result<u8, Failure> {
-    Err(not_in_this_version())
+    Err(Failure::new(
+        Exit::Environment,
+        "the service is not in this version of Holdfast",
+    )
+    .with_hint("update by hand, or from a timer: `updater update`"))
 }

@@ -6,6 +6,7 @@ mod daemon;
 mod failure;
 mod mark_good;
 mod output;
+mod place;
 mod rollback;
 mod status;
 mod tuf;
@@ -30,11 +31,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show the booted release and its root hash
+    /// Show the booted release, both slots, and what boots next
     Status(status::Args),
-    /// Look for a newer release (not in this version)
+    /// Look for a newer release
     Check(check::Args),
-    /// Install a newer release (not in this version)
+    /// Install a newer release into the slot that is not running
     Update(update::Args),
     /// Go back to the other slot
     Rollback(rollback::Args),
@@ -57,13 +58,4 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Daemon(args) => daemon::run(&args),
         Verb::Tuf(args) => tuf::run(&args),
     }
-}
-
-/// What verbs answer that this version does not have.
-fn not_in_this_version() -> Failure {
-    Failure::new(
-        Exit::Environment,
-        "this version of Holdfast cannot update a machine in place",
-    )
-    .with_hint("build a new image and replace the machine")
 }

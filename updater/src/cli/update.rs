@@ -1,10 +1,170 @@
 //! `updater update`.
 
-use super::{Failure, not_in_this_version};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Failure;
+use super::mark_good::no_machine;
+use super::output::{print, print_json};
+use super::place::{PlaceArgs, failure, megabytes};
+use crate::boot::Machine;
+use crate::install::Step;
+use crate::update::{Done, Event, Work, check};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  updater update && systemctl reboot\n  \
+    updater update --from /run/media/stick/repository\n  updater update --channel beta --json\n\n\
+    May be stopped at any time; the next call goes on where this one was. Exit status: 0 a newer\n\
+    release is installed, or there is none; 3 network or disk failed; 4 what is offered is refused.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: PlaceArgs,
 
-pub(super) fn run(_: &Args) -> Result<u8, Failure> {
-    Err(not_in_this_version())
+    /// Take a release that this machine rolled back from, too
+    #[arg(long)]
+    again: bool,
+
+    /// Print events as JSON, one in a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// The last line with `--json`.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum End<'a> {
+    UpToDate { version: &'a str },
+    Done { done: Done, version: &'a str },
+}
+
+pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    let root = Path::new("/");
+    let mut place = args.place.open(root)?;
+    place.setup.again = args.again;
+    let found = check(&place.machine, &place.setup, &mut *place.source).map_err(failure)?;
+    let version = found.version.as_str();
+    let Some(offer) = &found.offer else {
+        if args.json {
+            print_json(&End::UpToDate { version })?;
+        } else {
+            let channel = &place.setup.channel;
+            print(&format!(
+                "up to date: {version} is what channel {channel} offers\n"
+            ))?;
+        }
+        return Ok(0);
+    };
+    let mut machine = Machine::open(root).map_err(no_machine)?;
+    let (disk, boot) = machine.parts();
+    let slot = disk.inactive().id;
+    let mut lines = Lines::new(args.json);
+    let done = Work {
+        state: &place.setup.state,
+        disk,
+        boot: &boot,
+        source: &mut *place.source,
+        // Whoever wants it stopped ends the process: that is safe at any time.
+        stop: &|| false,
+        tell: &mut |event| lines.tell(event),
+    }
+    .install(offer);
+    lines.end();
+    let done = done.map_err(failure)?;
+    if args.json {
+        print_json(&End::Done { done, version })?;
+    } else {
+        let how = match done {
+            Done::Installed => "installed",
+            Done::Staged => "already installed",
+        };
+        print(&format!(
+            "{version} is {how} in slot {slot}; reboot to start it\n"
+        ))?;
+    }
+    Ok(0)
+}
+
+/// Progress: a line that changes on a terminal, one line a step elsewhere, JSON on
+/// standard output.
+struct Lines {
+    json: bool,
+    terminal: bool,
+    step: &'static str,
+    percent: Option<u64>,
+}
+
+impl Lines {
+    fn new(json: bool) -> Self {
+        Lines {
+            json,
+            terminal: std::io::stderr().is_terminal(),
+            step: "",
+            percent: None,
+        }
+    }
+
+    fn tell(&mut self, event: &Event<'_>) {
+        let (step, done, total) = match event {
+            Event::Kernel { done, total } => ("fetching the kernel image", *done, *total),
+            Event::Step { step, done, total } => (name(*step), *done, *total),
+            Event::Way { way, bytes } => {
+                let text = format!("/usr by way of `{way}`: at most {}", megabytes(*bytes));
+                return self.line(event, &text);
+            }
+            Event::Otherwise { reason } => {
+                let text = format!("warning: {reason}; trying another way");
+                return self.line(event, &text);
+            }
+        };
+        let percent = (u128::from(done) * 100).checked_div(total.into());
+        let percent = percent.and_then(|percent| u64::try_from(percent).ok());
+        if (step, percent) == (self.step, self.percent) {
+            return;
+        }
+        let news = step != self.step;
+        (self.step, self.percent) = (step, percent);
+        if self.json {
+            self.event(event);
+        } else if self.terminal {
+            let percent = percent.map_or(String::new(), |percent| format!(" {percent} %"));
+            eprint!("\r\x1b[K{step}{percent}");
+            let _ = std::io::stderr().flush();
+        } else if news {
+            eprintln!("{step}");
+        }
+    }
+
+    fn line(&mut self, event: &Event<'_>, text: &str) {
+        if self.json {
+            return self.event(event);
+        }
+        self.end();
+        eprintln!("{text}");
+    }
+
+    /// A reader that went away must not stop an update.
+    fn event(&self, event: &Event<'_>) {
+        let _ = print_json(event);
+    }
+
+    fn end(&mut self) {
+        if self.terminal && !self.json && !self.step.is_empty() {
+            eprintln!();
+        }
+        self.step = "";
+    }
+}
+
+fn name(step: Step) -> &'static str {
+    match step {
+        Step::Check => "checking slot and loader",
+        Step::Prepare => "clearing the other slot",
+        Step::Write => "fetching and writing /usr",
+        Step::Tree => "writing the hash tree",
+        Step::ReadBack => "reading back",
+        Step::Name => "naming the slot",
+        Step::Boot => "making it bootable",
+    }
 }

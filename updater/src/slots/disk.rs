@@ -218,6 +218,19 @@ impl Disk {
         Ok(Area::new(Arc::new(file), 0, part.len))
     }
 
+    /// A partition of the running slot, for reading only. What is read is not verified.
+    pub fn running_area(&self, part: &Part) -> Result<Area, Error> {
+        let Some(machine) = &self.machine else {
+            return Ok(Area::new(self.storage.clone(), part.start, part.len));
+        };
+        let node = machine.partition_node(part.number)?;
+        let file = File::open(&node).map_err(|source| Error::Io {
+            what: format!("opening {}", node.display()),
+            source,
+        })?;
+        Ok(Area::new(Arc::new(file), 0, part.len))
+    }
+
     /// Marks the inactive slot as empty: no root hash finds it any more.
     pub fn mark_empty(&mut self) -> Result<(), Error> {
         let disk = self.table.disk_guid;

@@ -1,0 +1,47 @@
+//! An update from end to end: asks a repository, decides, installs.
+//!
+//! | part | does |
+//! |---|---|
+//! | [`Identity`] | what this machine runs, as the image itself says |
+//! | [`check`] | refreshes metadata, reads the channel and its release, judges |
+//! | [`offer`] | the rules of what a machine takes; no I/O |
+//! | [`Work`] | fetches a release into the slot that is not running |
+//! | [`Lock`] | one at a time |
+//!
+//! Nothing of the machine is changed by [`check`] but the metadata that it trusts.
+//! Everything works on plain files and folders, too: disk, ESP and state are given.
+//!
+//! What an interrupted [`Work::install`] leaves in the state's folder, and what
+//! another one goes on with: `journal.json` (windows that are on the disk), `part`
+//! (the start of a long frame), `uki-DIGEST` (the kernel image). None of it is
+//! trusted. At most 1 MiB is fetched twice.
+
+mod check;
+mod error;
+mod identity;
+mod kernel;
+mod lock;
+pub mod offer;
+mod part;
+mod running;
+mod windows;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use check::{Found, Setup, check};
+pub use error::Error;
+pub use identity::{Identity, Unknown};
+pub use lock::Lock;
+pub use offer::{Offer, Refused};
+pub use work::{Done, Event, Work};
+
+/// The root of trust that an image ships, below `/`.
+pub const ROOT: &str = "usr/share/holdfast/update/root.json";
+
+/// The journal of an installation, in the state's folder.
+pub const JOURNAL: &str = "journal.json";
+
+/// Bytes after which what was fetched is flushed: the most that is fetched twice.
+const STEP: u64 = 1 << 20;

@@ -1,0 +1,3 @@
+mod rules;
+mod whole;
+mod world;
