@@ -22,6 +22,7 @@ pub mod release;
 pub mod slots;
 pub mod state;
 pub mod status;
+pub mod suggest;
 pub mod tuf;
 pub mod uki;
 pub mod update;

@@ -8,7 +8,6 @@ mod check;
 mod load;
 mod raw;
 mod size;
-mod suggest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +18,7 @@ use crate::usr::Compression;
 
 pub(crate) use check::check_version;
 pub use size::Size;
-pub use suggest::closest;
+pub use updater::suggest::closest;
 
 /// A checked recipe. Its serialisation identifies what is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

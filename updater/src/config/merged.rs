@@ -125,7 +125,7 @@ pub(super) fn unknown<'a>(
 ) -> Problem {
     let shown: String = word.chars().take(64).collect();
     let problem = Problem::new(file, spot, format!("{shown:?} is not known"));
-    match super::text::closest(word, known.clone()) {
+    match crate::suggest::closest(word, known.clone()) {
         Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
         None => {
             let all: Vec<&str> = known.into_iter().collect();

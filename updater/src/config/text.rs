@@ -1,4 +1,4 @@
-//! Small values: durations, sizes, words that were misspelt.
+//! Small values: durations and sizes.
 
 use std::time::Duration;
 
@@ -52,46 +52,6 @@ pub(crate) fn in_words(seconds: u64) -> String {
     }
 }
 
-/// The candidate closest to `word`, if it is close enough to be meant.
-pub(super) fn closest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    if word.len() > 64 {
-        return None;
-    }
-    let limit = (word.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|c| (distance(word, c), c))
-        .filter(|(d, _)| *d <= limit)
-        .min()
-        .map(|(_, c)| c)
-}
-
-/// Edit distance, ignoring case and `-` against `_`.
-fn distance(a: &str, b: &str) -> usize {
-    let fold = |s: &str| {
-        s.to_lowercase()
-            .replace('_', "-")
-            .chars()
-            .collect::<Vec<_>>()
-    };
-    let (a, b) = (fold(a), fold(b));
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (j, y) in b.iter().enumerate() {
-            let diagonal = row[j] + usize::from(x != y);
-            left = diagonal.min(row[j + 1] + 1).min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,17 +91,12 @@ mod tests {
         assert_eq!(in_words(0), "0 s");
         assert_eq!(in_words(5400), "1 h 30 min");
         assert_eq!(in_words(90_061), "1 d 1 h");
-        assert_eq!(
-            closest("reboot_stratgy", ["reboot-strategy"]),
-            Some("reboot-strategy")
-        );
-        assert_eq!(closest("zebra", ["enabled"]), None);
     }
 
     proptest! {
         #[test]
         fn never_panics(text in ".{0,80}") {
-            let _ = (duration(&text), size(&text), closest(&text, ["channel"]));
+            let _ = (duration(&text), size(&text));
         }
     }
 }

@@ -1,7 +1,11 @@
-//! "Did you mean".
+//! "Did you mean", for configuration and for recipes.
 
 /// The candidate closest to what was written, if it is close enough to be meant.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // The work grows with the square of the length, and no key is that long.
+    if word.len() > 64 {
+        return None;
+    }
     let limit = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
@@ -47,6 +51,13 @@ mod tests {
             closest("remove-paths", ["remove_paths"]),
             Some("remove_paths")
         );
+        assert_eq!(closest(&"x".repeat(65), ["x"]), None);
         assert_eq!(closest("zebra", ["packages", "files"]), None);
+    }
+    proptest::proptest! {
+        #[test]
+        fn never_panics(word in ".*") {
+            let _ = closest(&word, ["channel"]);
+        }
     }
 }
