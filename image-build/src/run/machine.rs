@@ -119,7 +119,7 @@ impl Machine {
         let port = forwards.iter().find(|f| f.1 == 22).map(|f| f.0);
         let ssh = port
             .zip(config.ssh_key.clone())
-            .map(|(port, key)| Ssh { port, key });
+            .map(|(port, key)| Ssh::new(port, key, dir.path().to_path_buf()));
         Ok(Machine {
             console,
             log,

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::cache::Cache;
@@ -13,6 +13,10 @@ use crate::tools::{Command, Tool, Tools};
 
 /// Time between attempts while the machine does not accept connections yet.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Time for one of them.
+const ATTEMPT: Duration = Duration::from_secs(30);
+/// Time between looks whether a login has worked.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Exit status of an SSH client that has none of the command's.
 const CLIENT_FAILED: i32 = 255;
@@ -90,14 +94,28 @@ impl Output {
     }
 }
 
-/// One machine's SSH service.
-#[derive(Debug, Clone)]
+/// One machine's SSH service. After [`Ssh::wait`], commands share one connection: a
+/// login costs an emulated machine seconds.
+#[derive(Debug)]
 pub(super) struct Ssh {
-    pub(super) port: u16,
-    pub(super) key: PathBuf,
+    port: u16,
+    key: PathBuf,
+    /// Folder of the sockets of shared connections.
+    dir: PathBuf,
+    /// The client that keeps the connection open.
+    shared: Mutex<Option<Reaper>>,
 }
 
 impl Ssh {
+    pub(super) fn new(port: u16, key: PathBuf, dir: PathBuf) -> Self {
+        Ssh {
+            port,
+            key,
+            dir,
+            shared: Mutex::new(None),
+        }
+    }
+
     /// The command line a person would type.
     pub(super) fn command_line(&self) -> String {
         format!(
@@ -107,7 +125,8 @@ impl Ssh {
         )
     }
 
-    /// Runs `command` with the shell of `user`, with `input` as standard input.
+    /// Runs `command` with the shell of `user`, with `input` as standard input; over
+    /// that user's shared connection if there is one, else over one of its own.
     pub(super) fn run(
         &self,
         tools: &Tools,
@@ -116,6 +135,67 @@ impl Ssh {
         input: &[u8],
         timeout: Duration,
     ) -> Result<Output> {
+        let mut ssh = self.client(tools, user)?;
+        ssh.arg(command);
+        run_with_deadline(&mut ssh, input, timeout)
+            .map_err(|e| e.hint(format!("the command was: {command}")))
+    }
+
+    /// Waits until `user` can log in, and keeps that connection for commands.
+    pub(super) fn wait(&self, tools: &Tools, user: &str, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let attempt = Instant::now() + ATTEMPT;
+            let why = match self.connect(tools, user, attempt.min(deadline))? {
+                None => {
+                    let left = attempt.saturating_duration_since(Instant::now());
+                    match self.run(tools, user, "true", &[], left) {
+                        Ok(output) if output.status == 0 => return Ok(()),
+                        Ok(output) if !output.broken() => return output.ok().map(drop),
+                        Ok(output) => output.stderr.trim().to_owned(),
+                        Err(e) => e.chain(),
+                    }
+                }
+                Some(why) => why,
+            };
+            if Instant::now() + PAUSE >= deadline {
+                return Err(Error::environment(format!(
+                    "no SSH to the machine within {} s: {why}",
+                    timeout.as_secs()
+                )));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Logs in and shares the connection. What went wrong, if it did not work.
+    fn connect(&self, tools: &Tools, user: &str, deadline: Instant) -> Result<Option<String>> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        *shared = None;
+        let socket = self.dir.join(format!("ssh-{user}"));
+        let _ = fs::remove_file(&socket);
+        let mut ssh = self.client(tools, user)?;
+        ssh.args(["-N", "-M"]);
+        ssh.stdio(Stdio::null(), Stdio::null(), Stdio::piped());
+        let mut client = Reaper(ssh.spawn()?);
+        // Read to its end, so that the client never waits for a reader.
+        let complaint = client.0.stderr.take().map(read_all);
+        while Instant::now() < deadline {
+            // It exists once the login has worked.
+            if socket.exists() {
+                *shared = Some(client);
+                return Ok(None);
+            }
+            if matches!(client.0.try_wait(), Ok(Some(_))) {
+                let text = complaint.and_then(|c| c.recv_timeout(PAUSE).ok());
+                return Ok(Some(said(&text.unwrap_or_default()).trim().to_owned()));
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(Some("no answer to the login".to_owned()))
+    }
+
+    fn client(&self, tools: &Tools, user: &str) -> Result<Command> {
         let mut ssh = tools.command_for_life(Tool::Ssh)?;
         ssh.args(["-F", "none", "-T", "-p", &self.port.to_string(), "-i"])
             .arg(&self.key);
@@ -132,32 +212,18 @@ impl Ssh {
         ] {
             ssh.args(["-o", option]);
         }
-        ssh.arg(format!("{user}@127.0.0.1")).arg(command);
-        run_with_deadline(&mut ssh, input, timeout)
-            .map_err(|e| e.hint(format!("the command was: {command}")))
+        ssh.arg("-S").arg(self.dir.join("ssh-%r"));
+        ssh.arg(format!("{user}@127.0.0.1"));
+        Ok(ssh)
     }
+}
 
-    /// As [`Ssh::run`], and waits until the machine accepts connections.
-    pub(super) fn wait(&self, tools: &Tools, user: &str, timeout: Duration) -> Result<()> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let attempt = self.run(tools, user, "true", &[], left.min(Duration::from_secs(30)));
-            let why = match attempt {
-                Ok(output) if output.status == 0 => return Ok(()),
-                Ok(output) if !output.broken() => return output.ok().map(drop),
-                Ok(output) => output.stderr.trim().to_owned(),
-                Err(e) => e.chain(),
-            };
-            if Instant::now() + PAUSE >= deadline {
-                return Err(Error::environment(format!(
-                    "no SSH to the machine within {} s: {why}",
-                    timeout.as_secs()
-                )));
-            }
-            std::thread::sleep(PAUSE);
-        }
-    }
+/// What the client printed as errors, without what says nothing.
+fn said(stderr: &[u8]) -> String {
+    String::from_utf8_lossy(stderr)
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with(NEW_HOST))
+        .collect()
 }
 
 fn read_all(mut from: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
@@ -171,7 +237,8 @@ fn read_all(mut from: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     receive
 }
 
-/// Kills and reaps the child however the function ends.
+/// Kills and reaps the child however its owner ends.
+#[derive(Debug)]
 struct Reaper(Child);
 
 impl Drop for Reaper {
@@ -192,17 +259,15 @@ fn run_with_deadline(command: &mut Command, input: &[u8], timeout: Duration) -> 
     }
     let stdout = child.0.stdout.take().map(read_all);
     let stderr = child.0.stderr.take().map(read_all);
-    let collect = |from: Option<mpsc::Receiver<Vec<u8>>>| -> Result<String> {
+    let collect = |from: Option<mpsc::Receiver<Vec<u8>>>| -> Result<Vec<u8>> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let bytes = from
-            .map_or(Ok(Vec::new()), |f| f.recv_timeout(left))
+        from.map_or(Ok(Vec::new()), |f| f.recv_timeout(left))
             .map_err(|_| {
                 Error::environment(format!(
                     "a command in the machine did not end within {} s",
                     timeout.as_secs()
                 ))
-            })?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+            })
     };
     let (stdout, stderr) = (collect(stdout)?, collect(stderr)?);
     let status = child
@@ -211,10 +276,7 @@ fn run_with_deadline(command: &mut Command, input: &[u8], timeout: Duration) -> 
         .environment(|| "waiting for ssh".to_owned())?;
     Ok(Output {
         status: status.code().unwrap_or(CLIENT_FAILED),
-        stdout,
-        stderr: stderr
-            .split_inclusive('\n')
-            .filter(|line| !line.starts_with(NEW_HOST))
-            .collect(),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: said(&stderr),
     })
 }
