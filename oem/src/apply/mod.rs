@@ -11,7 +11,8 @@ pub use systemd::{Bus, Systemd};
 
 use crate::error::{Context as _, Error, Result};
 use crate::plan::accounts::Db;
-use crate::plan::{Action, Change, Plan, Step, Work, change, hex, network_dir, unit_dir};
+use crate::plan::{Action, Change, Plan, Step, UPDATER, Work};
+use crate::plan::{change, hex, network_dir, unit_dir, updater_file};
 use crate::root::Root;
 use crate::status::{Report, Resource, State};
 use jobs::Jobs;
@@ -58,6 +59,7 @@ pub fn apply(plan: &Plan, root: &Root, systemd: Option<&dyn Systemd>) -> Result<
         jobs: Jobs::read(root)?,
         units: BTreeSet::new(),
         network: false,
+        updater: false,
     };
     let resources = plan.steps.iter().map(|s| run.step(s)).collect();
     run.jobs.write(root)?;
@@ -77,6 +79,8 @@ struct Run<'a> {
     units: BTreeSet<String>,
     /// A network unit changed.
     network: bool,
+    /// The updater's configuration changed.
+    updater: bool,
 }
 
 impl Run<'_> {
@@ -116,6 +120,7 @@ impl Run<'_> {
                         self.units.insert(path.to_owned());
                     }
                     self.network |= network_dir(path);
+                    self.updater |= updater_file(path);
                 }
             }
         }
@@ -155,6 +160,7 @@ impl Run<'_> {
             Action::Keys { user, keys } => keys::apply(self.root, user, keys),
             Action::Reload => self.reload(),
             Action::NetworkReload => self.network_reload(),
+            Action::UpdaterReload => self.updater_reload(),
             Action::Job { unit, verb, hash } => self.jobs.queue(self.systemd, unit, *verb, hash),
         }
     }
@@ -216,6 +222,24 @@ impl Run<'_> {
             crate::cloudconfig::Verb::ReloadOrTryRestart,
         )?;
         Ok(Outcome::new(State::Done))
+    }
+
+    fn updater_reload(&mut self) -> Result<Outcome> {
+        if !self.updater {
+            return Ok(Outcome::new(State::Unchanged));
+        }
+        let Some(systemd) = self.systemd else {
+            return Ok(deferred());
+        };
+        // One that starts later reads the new files anyway; an image may have none.
+        let runs = ["active", "activating", "reloading"];
+        match systemd.active_state(UPDATER)? {
+            Some(state) if runs.contains(&state.as_str()) => {
+                systemd.job(UPDATER, crate::cloudconfig::Verb::ReloadOrTryRestart)?;
+                Ok(Outcome::new(State::Done))
+            }
+            _ => Ok(Outcome::with(State::Unchanged, "the updater does not run")),
+        }
     }
 }
 

@@ -12,12 +12,14 @@ mod salvage;
 pub mod schema;
 mod ssh_keys;
 mod units;
+mod updates;
 mod users;
 mod write_files;
 
 pub use diag::{At, Diagnostic, Severity, Spot, render};
 pub use ssh_keys::looks_like_key;
 pub use units::{DropIn, Unit, Verb, network_unit};
+pub use updates::{NO_SERVER, Updates, Window, name_fault, server_fault};
 pub use users::User;
 pub use write_files::{Encoding, WriteFile};
 
@@ -42,6 +44,8 @@ pub struct CloudConfig {
     pub manage_etc_hosts: Option<Spot>,
     /// `coreos.units`.
     pub units: Vec<At<Unit>>,
+    /// `coreos.update` and `coreos.locksmith`.
+    pub updates: Updates,
 }
 
 /// Parses the text of a cloud-config (header line included, so that lines
@@ -93,6 +97,12 @@ fn read_into(config: &mut CloudConfig, root: &node::Node, r: &mut Reader) {
             retired::read(&table, r);
             if let Some(n) = table.get("units") {
                 config.units = units::read(n, r);
+            }
+            if let Some(n) = table.get("update") {
+                updates::read_update(n, &mut config.updates, r);
+            }
+            if let Some(n) = table.get("locksmith") {
+                updates::read_locksmith(n, &mut config.updates, r);
             }
         }
     }

@@ -12,8 +12,6 @@ pub const TABLES: &[(&str, &str)] = &[
     ("etcd2", "run etcd v3 from a unit in coreos.units"),
     ("fleet", "fleet is gone; write the units into coreos.units"),
     ("flannel", "run flannel from a unit in coreos.units"),
-    ("locksmith", ""),
-    ("update", ""),
     ("oem", ""),
 ];
 

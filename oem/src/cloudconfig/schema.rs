@@ -1,7 +1,7 @@
 //! The keys of the language as a table: what [`super::parse`] accepts and what
 //! `oem schema` prints.
 
-use super::{retired, units, users, write_files};
+use super::{retired, units, updates, users, write_files};
 
 /// One key.
 pub struct Key {
@@ -140,6 +140,36 @@ pub const KEYS: &[Key] = &[
         "text, required",
         "content",
     ),
+    key(
+        "coreos.update.reboot_strategy",
+        "reboot|best-effort|etcd-lock|off",
+        "who decides about a reboot into an update",
+    ),
+    key(
+        "coreos.update.group",
+        "text",
+        "the channel whose releases are taken",
+    ),
+    key(
+        "coreos.update.server",
+        "URL or disabled",
+        "the repository of releases",
+    ),
+    key(
+        "coreos.locksmith.window_start",
+        "[Day ]HH:MM",
+        "when a reboot may happen; UTC",
+    ),
+    key(
+        "coreos.locksmith.window_length",
+        "duration",
+        "for how long, e.g. `1h30m`",
+    ),
+    key(
+        "coreos.locksmith.group",
+        "text",
+        "machines that share a rollout and a reboot lock",
+    ),
 ];
 
 /// Names at the top level.
@@ -157,16 +187,20 @@ pub fn top_level() -> impl Iterator<Item = &'static str> {
 
 /// Names in the table `coreos`.
 pub fn coreos() -> impl Iterator<Item = &'static str> {
-    std::iter::once("units").chain(retired::TABLES.iter().map(|(name, _)| *name))
+    ["units", "update", "locksmith"]
+        .into_iter()
+        .chain(retired::TABLES.iter().map(|(name, _)| *name))
 }
 
 /// Names of every item's fields, by prefix, for checking the table.
-pub fn item_fields() -> [(&'static str, &'static [&'static str]); 4] {
+pub fn item_fields() -> [(&'static str, &'static [&'static str]); 6] {
     [
         ("users[].", users::FIELDS),
         ("write_files[].", write_files::FIELDS),
         ("coreos.units[].", units::FIELDS),
         ("coreos.units[].drop_ins[].", units::DROP_IN_FIELDS),
+        ("coreos.update.", updates::UPDATE_FIELDS),
+        ("coreos.locksmith.", updates::LOCKSMITH_FIELDS),
     ]
 }
 

@@ -97,7 +97,9 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
                 )
             }
         },
-        Action::Reload | Action::NetworkReload | Action::Job { .. } => Ok(Change::Run),
+        Action::Reload | Action::NetworkReload | Action::UpdaterReload | Action::Job { .. } => {
+            Ok(Change::Run)
+        }
     }
 }
 

@@ -16,12 +16,14 @@ mod keys;
 mod script;
 mod subst;
 mod units;
+mod updates;
 mod users;
 
 pub use accounts::Account;
 pub use change::{Change, change, is_private_dir, keys_path, listed_plain};
 pub use subst::Values;
 pub use units::{hex, network_dir, unit_dir};
+pub use updates::{UPDATER, updater_file};
 
 use crate::cloudconfig::{CloudConfig, Spot, Verb};
 use crate::error::Result;
@@ -32,7 +34,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// Who asked for something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
     /// The OEM partition.
@@ -143,6 +145,8 @@ pub enum Action {
     Reload,
     /// Let networkd read its units again, when any of them changed.
     NetworkReload,
+    /// Let the updater read its configuration again, when any of it changed.
+    UpdaterReload,
     /// Queue a systemd job.
     Job {
         /// Unit name.
@@ -216,7 +220,9 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
     hostname::add_hosts(&mut b, inputs)?;
     environment::add(&mut b, metadata)?;
     let scripts = script::add(&mut b, inputs);
+    updates::add(&mut b, inputs);
     units::add(&mut b, inputs, scripts)?;
+    updates::add_reload(&mut b);
     Ok(Plan {
         steps: last_wins(b.steps),
     })

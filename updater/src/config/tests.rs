@@ -179,3 +179,29 @@ fn no_time_makes_windows_stumble() {
         let _ = opening(&all, now);
     }
 }
+
+/// What `oem` makes of `coreos.update` and `coreos.locksmith` is in this language.
+#[test]
+fn what_oem_writes_is_understood() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../oem/testdata/apply");
+    let read = |case: &str| {
+        let loaded = load(&cases.join(case).join("expected"));
+        assert_eq!(loaded.problems, [], "{case}");
+        loaded.config
+    };
+    let config = read("06-updates");
+    assert_eq!(config.servers, ["http://10.0.0.7:8080/shop"]);
+    assert_eq!(config.channel, "beta");
+    assert_eq!(config.group, "web.front");
+    assert_eq!(config.strategy, Strategy::Reboot);
+    let [window] = &config.windows[..] else {
+        panic!("{:?}", config.windows)
+    };
+    assert_eq!((window.days.len(), window.minutes), (1, 120));
+    let config = read("07-updates-wrong");
+    assert_eq!(
+        (config.channel.as_str(), config.strategy),
+        ("alpha", Strategy::EtcdLock)
+    );
+    assert_eq!(read("04-bad-items").strategy, Strategy::Off);
+}
