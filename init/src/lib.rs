@@ -7,6 +7,7 @@
 //! | [`modules`] | index of kernel modules in the initramfs |
 //! | [`cmdline`] | kernel command line |
 //! | [`slots`] | which partitions hold the /usr a root hash names |
+//! | [`reset`] | what a factory reset leaves |
 //! | [`fstype`] | what is on the root partition |
 //! | [`boot`] | the initramfs steps, from early mounts to switch root |
 //! | [`container`] | PID 1 of a container |
@@ -19,6 +20,7 @@ pub mod container;
 pub mod fstype;
 pub mod gpt;
 pub mod modules;
+pub mod reset;
 pub mod slots;
 mod sys;
 pub mod verity;

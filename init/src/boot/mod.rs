@@ -9,6 +9,7 @@ mod loader;
 mod log;
 mod mounts;
 pub mod record;
+mod reset;
 mod root;
 mod search;
 mod switch;

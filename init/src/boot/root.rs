@@ -2,7 +2,7 @@
 //!
 //! Making it is safe against a power cut at any point. The partition is born with the name `root.new`, formatted, flushed,
 //! and only then named `root` in the table. A partition called `root.new` is ours and holds nothing yet, so it is formatted
-//! again; anything else with content is never formatted.
+//! again; anything else with content is never formatted. A factory reset uses the same names: [`crate::reset`].
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -14,16 +14,13 @@ use nix::mount::MsFlags;
 
 use super::disk::Disk;
 use super::failure::{Failure, OrFail};
-use super::{loader::Loader, log, mounts};
+use super::{loader::Loader, log, mounts, reset};
 use crate::cmdline::Cmdline;
 use crate::fstype::{self, Content};
 use crate::gpt::{ALIGNMENT, Attributes, Copy, Guid, Partition, types};
+use crate::reset::{NAME, NEW, PRUNE};
 use crate::sys::ext4_resize;
 
-/// Name of a finished root partition.
-const NAME: &str = "root";
-/// Name of one that is not formatted yet.
-const NEW: &str = "root.new";
 /// Less is no use: not even the journal fits.
 const SMALLEST: u64 = 64 * 1024 * 1024;
 const MKFS: &str = "/usr/sbin/mkfs.ext4";
@@ -122,6 +119,9 @@ pub fn mount(
                     disk.partition_bytes(number) >> 20
                 ));
             }
+            if is_named(disk, number, NEW) {
+                log::critical("what the root partition holds does not count; it is formatted");
+            }
             number
         }
         None => {
@@ -153,6 +153,11 @@ pub fn mount(
         "check it from a rescue system: e2fsck -f {path}; or delete partition {number} to start afresh"
     );
     mounts::device(&path, target, kind, MsFlags::MS_RELATIME, options, &remedy)?;
+    if is_named(disk, number, PRUNE) {
+        reset::finish(target)?;
+        rename(disk, number, NAME)?;
+        reset::forget(target);
+    }
     if let Content::Ext4(ext4) = content
         && let Some(blocks) = ext4.grown(disk.partition_bytes(number))
     {
@@ -217,10 +222,7 @@ fn content(path: &str) -> Result<Content, Failure> {
 
 /// Makes sure that the partition has a file system.
 fn prepare(disk: &mut Disk, number: u32, path: &str) -> Result<Content, Failure> {
-    let unfinished = disk
-        .table
-        .partition(number)
-        .is_some_and(|partition| partition.name == NEW);
+    let unfinished = is_named(disk, number, NEW);
     let found = content(path)?;
     match (unfinished, &found) {
         (false, Content::Ext4(_)) => return Ok(found),
@@ -243,6 +245,11 @@ fn prepare(disk: &mut Disk, number: u32, path: &str) -> Result<Content, Failure>
     format(path)?;
     rename(disk, number, NAME)?;
     content(path)
+}
+
+fn is_named(disk: &Disk, number: u32, name: &str) -> bool {
+    let partition = disk.table.partition(number);
+    partition.is_some_and(|partition| partition.name == name)
 }
 
 fn rename(disk: &mut Disk, number: u32, name: &str) -> Result<(), Failure> {
