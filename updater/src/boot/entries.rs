@@ -2,6 +2,7 @@
 
 use super::esp::Esp;
 use crate::bls::{EntryName, FOLDER, Verdict};
+use crate::uki;
 use crate::version::{PREFIX, Version};
 
 /// A UKI of ours and the names it has.
@@ -35,15 +36,20 @@ impl Name {
     }
 }
 
+/// Which of several names counts, the least first. Of two, the one that a cut rename
+/// was going to make: no tries left, else no counter, else fewer tries.
+pub(super) fn rank(name: &EntryName) -> (u8, u32) {
+    match name.counters.map(|c| c.left) {
+        Some(0) => (0, 0),
+        None => (1, 0),
+        Some(left) => (2, left),
+    }
+}
+
 impl Entry {
-    /// The name that counts. Of two, the one that a cut rename was going to make:
-    /// no tries left, else no counter, else fewer tries.
+    /// The name that counts.
     pub fn name(&self) -> Option<&Name> {
-        self.files.iter().min_by_key(|name| match name.left() {
-            Some(0) => (0, 0),
-            None => (1, 0),
-            Some(left) => (2, left),
-        })
+        self.files.iter().min_by_key(|name| rank(&name.entry))
     }
 
     /// What the name says.
@@ -59,7 +65,7 @@ impl Entry {
 }
 
 /// Reads a name as FAT has it: upper and lower case are the same.
-fn parse(file: &str) -> Option<EntryName> {
+pub(super) fn parse(file: &str) -> Option<EntryName> {
     let (start, end) = (file.get(..PREFIX.len())?, file.len().checked_sub(4)?);
     let (stem, suffix) = (file.get(PREFIX.len()..end)?, file.get(end..)?);
     let ours = start.eq_ignore_ascii_case(PREFIX) && suffix.eq_ignore_ascii_case(".efi");
@@ -71,11 +77,50 @@ pub fn same(a: &Version, b: &Version) -> bool {
     a.as_str().eq_ignore_ascii_case(b.as_str())
 }
 
-/// All UKIs of ours. Files of others are left out, and left alone.
+/// How the driver begins the short names of our files.
+const SHORT: &str = "holdfa~";
+
+/// Whether this may be all that a loss of power left of one of our names:
+/// `HOLDFA~1.EFI`. To systemd-boot it is an entry like any other, without counter.
+pub(super) fn is_short(file: &str) -> bool {
+    file.to_ascii_lowercase().starts_with(SHORT) && has_suffix(file, ".efi")
+}
+
+/// Whether this is a file of ours that was being written.
+pub(super) fn is_temporary(file: &str) -> bool {
+    let lower = file.to_ascii_lowercase();
+    (lower.starts_with(PREFIX) || lower.starts_with(SHORT)) && has_suffix(file, ".tmp")
+}
+
+/// As FAT compares it.
+pub(super) fn has_suffix(file: &str, suffix: &str) -> bool {
+    file.to_ascii_lowercase().ends_with(suffix)
+}
+
+/// The release of a UKI that has lost its long name.
+fn inside(esp: &dyn Esp, file: &str) -> Option<EntryName> {
+    let bytes = esp.read(&format!("{FOLDER}/{file}")).ok()?;
+    let release = uki::text(&bytes, ".osrel").ok()??;
+    let value = |key: &str| {
+        let mut lines = release.lines();
+        let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.map(|value| value.trim_matches(['"', '\'']))
+    };
+    let ours = value("IMAGE_ID")? == PREFIX.trim_end_matches('_');
+    Some(EntryName {
+        version: value("IMAGE_VERSION")?.parse().ok()?,
+        counters: None,
+    })
+    .filter(|_| ours)
+}
+
+/// All UKIs of ours. Files of others are left out, and left alone; so are names that
+/// have no bytes.
 pub fn list(esp: &dyn Esp) -> std::io::Result<Vec<Entry>> {
     let mut entries: Vec<Entry> = Vec::new();
-    for (file, bytes) in esp.list(FOLDER)? {
-        let Some(entry) = parse(&file) else {
+    for (file, bytes) in esp.list(FOLDER)?.into_iter().filter(|file| file.1 > 0) {
+        let named = parse(&file);
+        let Some(entry) = named.or_else(|| is_short(&file).then(|| inside(esp, &file))?) else {
             continue;
         };
         let version = entry.version.clone();
@@ -105,8 +150,8 @@ pub fn stale(esp: &dyn Esp) -> std::io::Result<Vec<(String, u64)>> {
                         .and_then(|n| n.strip_suffix(".rec"));
                     number.is_some_and(|n| n.len() == 4 && n.bytes().all(|b| b.is_ascii_digit()))
                 }
-                FOLDER => lower.starts_with(PREFIX) && lower.ends_with(".tmp"),
-                _ => lower.ends_with(".tmp"),
+                FOLDER => is_temporary(&name),
+                _ => has_suffix(&name, ".tmp"),
             };
             if found {
                 let path = if folder.is_empty() {

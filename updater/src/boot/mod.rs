@@ -24,6 +24,11 @@
 //! blessed, rolled back from, or stands back. Nothing is installed while the running
 //! release is on trial, for that would overwrite the last good one.
 //!
+//! A loss of power in the middle of a change leaves more on FAT than one name or the
+//! other: two names of one file, names without clusters, clusters without a name,
+//! short names that lost their long ones. Loaders start what is whole of these, and
+//! before the ESP is mounted [`repair`] removes the rest.
+//!
 //! `systemd-bless-boot` does the same renaming for systemd-boot alone; it must not be
 //! enabled beside this.
 
@@ -34,6 +39,9 @@ mod firmware;
 mod machine;
 mod mount;
 pub mod order;
+mod repair;
+#[cfg(test)]
+mod sectors;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -48,6 +56,7 @@ pub use esp::{Esp, Folder};
 pub use firmware::{Firmware, Loader};
 pub use machine::{Machine, NoMachine};
 pub use mount::Mounted;
+pub use repair::{Repaired, repair};
 
 /// Why what boots next could not be read or changed.
 #[derive(Debug, thiserror::Error)]

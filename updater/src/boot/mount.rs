@@ -3,14 +3,17 @@
 //! It is not mounted all the time: a FAT that nobody has open cannot be damaged by a
 //! crash, and containers with access to the host's tree cannot reach the loader.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::Error;
 use super::esp::Folder;
+use super::{Repaired, repair};
 use crate::slots::Disk;
 
 /// Where the ESP is mounted: a folder for each process, so that none unmounts what
@@ -42,6 +45,7 @@ impl Mounted {
         let node = machine
             .partition_node(esp.number)
             .map_err(|e| io(io::Error::other(e)))?;
+        put_in_order(&node);
         let place = place(root);
         fs::create_dir_all(&place).map_err(io)?;
         mount(
@@ -58,6 +62,28 @@ impl Mounted {
             folder: Folder::new(&place),
             place,
         })
+    }
+}
+
+/// Repairs the file system, unless it is mounted somewhere. What cannot be repaired
+/// is used as it is: a loader does so, too.
+fn put_in_order(node: &Path) {
+    let exclusive = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlag::O_EXCL.bits())
+        .open(node);
+    match exclusive.and_then(|file| repair(&file)) {
+        Ok(Repaired {
+            names: 0,
+            clusters: 0,
+        }) => {}
+        Ok(Repaired { names, clusters }) => tracing::info!(
+            "repaired the EFI system partition: {names} names that were left over, {clusters} lost clusters"
+        ),
+        // Mounted: whoever did it may have repaired it.
+        Err(e) if e.raw_os_error() == Some(nix::libc::EBUSY) => {}
+        Err(e) => tracing::warn!("the EFI system partition was not checked: {e}"),
     }
 }
 

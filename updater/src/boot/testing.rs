@@ -252,16 +252,18 @@ fn usrhash(cmdline: &str) -> Option<String> {
 pub(crate) fn systemd_boot(fat: &mut Fat) -> Option<String> {
     struct Found {
         path: String,
-        name: EntryName,
+        /// None in names that are not ours: it has no counters then.
+        name: Option<EntryName>,
         version: Version,
     }
     let mut found: Vec<Found> = Vec::new();
     for file in fat.names("EFI/Linux") {
         let path = format!("EFI/Linux/{file}");
-        // What is no UKI is not shown at all.
-        let Some(name) = EntryName::parse(&file) else {
+        if !file.to_ascii_lowercase().ends_with(".efi") {
             continue;
-        };
+        }
+        let name = EntryName::parse(&file);
+        // What is no UKI is not shown at all.
         let Some(osrel) = fat.read(&path).and_then(|f| uki::text(f, ".osrel").ok()?) else {
             continue;
         };
@@ -273,7 +275,8 @@ pub(crate) fn systemd_boot(fat: &mut Fat) -> Option<String> {
             version,
         });
     }
-    let left = |f: &Found| f.name.counters.map(|c| c.left);
+    let counters = |f: &Found| f.name.as_ref()?.counters;
+    let left = |f: &Found| counters(f).map(|c| c.left);
     found.sort_by(|a, b| {
         (left(a) == Some(0))
             .cmp(&(left(b) == Some(0)))
@@ -281,9 +284,9 @@ pub(crate) fn systemd_boot(fat: &mut Fat) -> Option<String> {
     });
     let first = found.first()?;
     let mut path = first.path.clone();
-    if let Some(Counters { left, done }) = first.name.counters {
+    if let (Some(name), Some(Counters { left, done })) = (&first.name, counters(first)) {
         let next = EntryName {
-            version: first.name.version.clone(),
+            version: name.version.clone(),
             counters: Some(Counters {
                 left: left.saturating_sub(1),
                 done: done + 1,
@@ -341,7 +344,7 @@ fn grub_slot(fat: &Fat, slot: char) -> Option<String> {
         .strip_suffix("; do")?
         .split(' ')
         .map(|p| p.trim_matches('\''));
-    let uki = paths.find_map(|path| fat.read(&path[1..]))?;
+    let uki = paths.find_map(|path| fat.read(&path[1..]).filter(|uki| !uki.is_empty()))?;
     // The sectors must be those of this UKI.
     for (name, section) in [("linux", ".linux"), ("initrd", ".initrd")] {
         let blocks = value(name)?;

@@ -14,7 +14,7 @@ use crate::version::Version;
 pub struct Slot {
     /// Paths that the UKI may have on the ESP, absolute:
     /// `/EFI/Linux/holdfast_1.2.efi`. systemd-boot counts tries in the name; GRUB
-    /// takes the first that is there, so the script never changes.
+    /// takes the first that is there and not empty, so the script never changes.
     pub uki: Vec<String>,
     /// First sector and number of sectors of the kernel in the UKI.
     pub linux: (u64, u64),
@@ -73,7 +73,7 @@ impl Slot {
         let _ = writeln!(out, "  if [ -z \"$uki\" ]; then");
         let _ = writeln!(
             out,
-            "    if [ -f \"$path\" ]; then set uki=\"$path\"; fi\n  fi"
+            "    if [ -s \"$path\" ]; then set uki=\"$path\"; fi\n  fi"
         );
         let _ = writeln!(out, "done\nset cmdline='{}'", self.cmdline);
         let _ = writeln!(out, "set linux={}+{}", linux.0, linux.1);
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(
             slot.script().unwrap(),
             "set uki=\nfor path in '/1.efi' '/1+3.efi'; do\n  \
-             if [ -z \"$uki\" ]; then\n    if [ -f \"$path\" ]; then set uki=\"$path\"; fi\n  fi\ndone\n\
+             if [ -z \"$uki\" ]; then\n    if [ -s \"$path\" ]; then set uki=\"$path\"; fi\n  fi\ndone\n\
              set cmdline='usrhash=00 a=$b \"c d\"'\nset linux=10+20\nset initrd=30+4\n"
         );
         slot.cmdline = "it's".into();
