@@ -1,6 +1,11 @@
 //! Files that belong to this program in an image.
 //!
-//! - `updater.service`, enabled by what [`enabled`] says;
+//! - `updater.service`, enabled by what [`enabled`] says. It starts when the boot is
+//!   through, and so costs it no time;
+//! - `updater-trial.service`, which waits for nothing: it ends trial boots that hang,
+//!   see [`crate::health::deadline`];
+//! - a boot is complete when `multi-user.target` is reached, and what else says that it
+//!   comes before `boot-complete.target`;
 //! - the message bus's policy: who may call (see [`crate::daemon`]), and how it starts
 //!   the service;
 //! - systemd's hardware watchdog: systemd pings the device for as long as it works
@@ -9,14 +14,8 @@
 //!   not come to its end is reset after ten minutes;
 //! - systemd's own blessing of boots is turned off, so that only health checks decide.
 
-/// Files that go into images now: path below `/usr/lib`, or from `/`; content. None
-/// yet: the service has nothing that does its work.
+/// Files that go into images: path below `/usr/lib`, or from `/`; content.
 pub fn files() -> &'static [(&'static str, &'static str)] {
-    &[]
-}
-
-/// Files of the service, as [`files`] will have them.
-pub fn service() -> &'static [(&'static str, &'static str)] {
     macro_rules! files {
         ($($path:literal from $source:literal),+ $(,)?) => {
             &[$(($path, include_str!(concat!("../dist/", $source)))),+]
@@ -24,6 +23,9 @@ pub fn service() -> &'static [(&'static str, &'static str)] {
     }
     files![
         "systemd/system/updater.service" from "systemd/system/updater.service",
+        "systemd/system/updater-trial.service" from "systemd/system/updater-trial.service",
+        "systemd/system/boot-complete.target.d/10-holdfast.conf"
+            from "systemd/system/boot-complete.target.d/10-holdfast.conf",
         "systemd/system/systemd-bless-boot.service.d/10-holdfast.conf"
             from "systemd/system/systemd-bless-boot.service.d/10-holdfast.conf",
         "systemd/system.conf.d/10-holdfast-watchdog.conf"
@@ -39,10 +41,9 @@ pub fn service() -> &'static [(&'static str, &'static str)] {
     ]
 }
 
-/// Units to enable; where they go is in their `[Install]` sections. None yet: the
-/// service has nothing that does its work.
+/// Units to enable; where they go is in their `[Install]` sections.
 pub fn enabled() -> &'static [&'static str] {
-    &[]
+    &["updater.service", "updater-trial.service"]
 }
 
 #[cfg(test)]
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn the_service_does_not_wait_for_what_it_judges() {
-        let (_, unit) = service()[0];
+        let (_, unit) = files()[0];
         assert!(unit.contains("\nWants=boot-complete.target\n"));
         let waits = unit.lines().filter(|l| l.starts_with("After="));
         assert!(
@@ -66,7 +67,7 @@ mod tests {
     fn enabled_units_are_shipped() {
         for unit in enabled() {
             let path = format!("systemd/system/{unit}");
-            assert!(service().iter().any(|(p, _)| *p == path), "{unit}");
+            assert!(files().iter().any(|(p, _)| *p == path), "{unit}");
         }
     }
 }

@@ -54,6 +54,7 @@ pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
     }
     let shipped = oem::dist::enabled()
         .iter()
+        .chain(updater::dist::enabled())
         .filter(|u| tree.contains(&format!("usr/lib/systemd/system/{u}")));
     let preset: String = shipped.map(|u| format!("enable {u}\n")).collect();
     if !preset.is_empty() {

@@ -7,10 +7,8 @@ use serde::Serialize;
 use super::Failure;
 use super::output::{print, print_json};
 use super::place::{PlaceArgs, failure, megabytes};
-use crate::delta::plan::{Have, choices};
-use crate::release::Digest;
 use crate::tuf::Seen;
-use crate::update::{Identity, Offer, check};
+use crate::update::{Identity, check};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -52,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let offered = found.offer.as_ref().map(|offer| Offered {
         version: offer.version.as_str(),
         sequence: offer.release.sequence,
-        download: download(offer, &place.machine),
+        download: offer.download(&place.machine),
         urgent: offer.urgent,
     });
     if args.json {
@@ -83,16 +81,4 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         ),
     })?;
     Ok(0)
-}
-
-/// Bytes at most, by what is signed. Blocks that can be used again are not known yet.
-fn download(offer: &Offer, machine: &Identity) -> u64 {
-    let have = Have {
-        root_hash: Digest(machine.root_hash.0),
-        size: 0,
-        stored: None,
-    };
-    let ways = choices(&offer.release.usr, Some(&have));
-    let usr = ways.iter().map(|way| way.bytes).min().unwrap_or(0);
-    usr.saturating_add(offer.release.uki.length)
 }

@@ -1,10 +1,15 @@
 //! `updater mark-good`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::output::print;
-use super::{Exit, Failure};
+use super::{Exit, Failure, place};
 use crate::boot::{Error, Machine, NoMachine};
+use crate::update::{Lock, bless};
+
+/// How long short work waits for a check or an update to end.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  updater mark-good")]
@@ -15,9 +20,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
-    let machine = Machine::open(Path::new("/")).map_err(no_machine)?;
+    let root = Path::new("/");
+    let folder = root.join(crate::STATE);
+    let _lock = Lock::wait(&folder, PATIENCE).map_err(place::failure)?;
+    let machine = Machine::open(root).map_err(no_machine)?;
     let boot = machine.boot();
-    boot.mark_good(args.force).map_err(failure)?;
+    bless(&folder, &boot, args.force).map_err(place::failure)?;
     let state = boot.state().map_err(failure)?;
     print(&format!(
         "slot {}: {} is good\n",

@@ -3,6 +3,7 @@
 
 mod check;
 mod daemon;
+mod deadline;
 mod failure;
 mod mark_good;
 mod output;
@@ -41,8 +42,11 @@ enum Verb {
     Rollback(rollback::Args),
     /// Declare the booted slot good
     MarkGood(mark_good::Args),
-    /// Run the service that keeps the machine up to date (not in this version)
+    /// Run the service that keeps the machine up to date
     Daemon(daemon::Args),
+    /// End a trial boot that hangs
+    #[command(hide = true)]
+    Deadline(deadline::Args),
     /// Read a repository's metadata as a bare client
     Tuf(tuf::Args),
 }
@@ -56,6 +60,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Rollback(args) => rollback::run(&args),
         Verb::MarkGood(args) => mark_good::run(&args),
         Verb::Daemon(args) => daemon::run(&args),
+        Verb::Deadline(args) => deadline::run(&args),
         Verb::Tuf(args) => tuf::run(&args),
     }
 }

@@ -1,14 +1,13 @@
 //! Where releases come from: options that verbs share.
 
 use std::fs;
-use std::num::NonZeroU64;
 use std::path::Path;
 
 use super::{Exit, Failure};
-use crate::config::{self, Config};
-use crate::fetch::{self, Options, Proxy, Source};
+use crate::config;
+use crate::fetch::Source;
 use crate::tuf::Time;
-use crate::update::{self, Error, Identity, Lock, Setup};
+use crate::update::{Error, Identity, Lock, Setup, place};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlaceArgs {
@@ -37,26 +36,11 @@ impl PlaceArgs {
         for problem in &problems {
             eprintln!("warning: {problem}");
         }
-        let places = match &self.from {
-            Some(from) => vec![absolute(from)?],
-            None => config.servers.clone(),
-        };
-        if places.is_empty() {
-            return Err(
-                Failure::new(Exit::Input, "no repository is configured").with_hint(
-                    "name one with --from, or in /etc/holdfast/update.d/10-site.yaml: `servers: [https://...]`",
-                ),
-            );
-        }
-        let path = root.join(update::ROOT);
-        let shipped = fs::read(&path).map_err(|e| {
-            Failure::new(Exit::Refused, format!("{}: {e}", path.display())).with_hint(
-                "this image trusts no repository; build it with `update: {root: ...}` in its recipe",
-            )
-        })?;
+        let from = self.from.as_deref().map(absolute).transpose()?;
+        let source = place::open(from.as_deref(), &config).map_err(failure)?;
+        let shipped = place::shipped_root(root).map_err(failure)?;
         let state = root.join(crate::STATE);
         let lock = Lock::take(&state).map_err(failure)?;
-        let source = fetch::open(&places, &options(&config)).map_err(|e| failure(e.into()))?;
         Ok(Place {
             machine,
             setup: Setup {
@@ -84,26 +68,12 @@ fn absolute(place: &str) -> Result<String, Failure> {
         .map_err(|_| wrong("the path is not Unicode".to_owned()))
 }
 
-fn options(config: &Config) -> Options {
-    Options {
-        proxy: match &config.proxy {
-            Some(url) => Proxy::At {
-                url: url.clone(),
-                except: String::new(),
-            },
-            None => Proxy::Environment,
-        },
-        limit: config.rate_limit.and_then(NonZeroU64::new),
-        ..Options::default()
-    }
-}
-
 /// The failure of a verb for one of updates.
 pub(super) fn failure(error: Error) -> Failure {
-    let exit = if error.is_refusal() {
-        Exit::Refused
-    } else {
-        Exit::Environment
+    let exit = match &error {
+        Error::Nowhere => Exit::Input,
+        error if error.is_refusal() => Exit::Refused,
+        _ => Exit::Environment,
     };
     let failure = Failure::because(exit, &error);
     match error.hint() {

@@ -21,6 +21,7 @@ mod metrics;
 mod notify;
 mod policy;
 mod snapshot;
+mod updates;
 mod worker;
 
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub use lock::RebootLock;
 pub use log::start as start_log;
 pub use policy::{CORE_UID, may};
 pub use snapshot::Snapshot;
+pub use updates::{Ground, ThisMachine, Updates};
 pub use worker::{Cancel, Done, Worker};
 
 /// Where metrics can be read, as Prometheus text.

@@ -46,7 +46,7 @@ mod tests {
     /// A16: the bus has the same rules.
     #[test]
     fn a16_the_bus_policy_says_the_same() {
-        let files = crate::dist::service();
+        let files = crate::dist::files();
         let of = |name: &str| {
             let path = format!("/usr/share/dbus-1/system.d/{name}.conf");
             files.iter().find(|(p, _)| *p == path).unwrap().1

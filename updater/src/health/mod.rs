@@ -22,10 +22,10 @@
 //!
 //! The report is kept in `/var/lib/holdfast/update/reports`, which both slots share.
 //!
-//! A machine that hangs reaches no verdict here: the hardware watchdog (see
-//! [`crate::dist`]) resets it, and its boot counter goes down.
+//! A machine that hangs reaches no verdict here: see [`deadline`].
 
 mod checks;
+pub mod deadline;
 mod report;
 mod run;
 

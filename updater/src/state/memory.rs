@@ -115,6 +115,12 @@ impl Memory {
         }
     }
 
+    /// A trial boot failed that the service did not see, or not to its end.
+    pub(crate) fn note_failed_trial(&mut self, version: &str, boot_id: &str) {
+        self.note_trial(version, boot_id);
+        self.note_unhealthy();
+    }
+
     /// All tries of a release are used up. False if that was known.
     pub(super) fn note_bad(&mut self, release: &Known, now: i64) -> bool {
         let version = &release.version;

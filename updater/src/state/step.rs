@@ -5,7 +5,7 @@ use super::memory::Cause;
 use super::phase::{Known, Offer, Phase, Staged, State, Undo, Wait, Withheld};
 use super::{Delay, Effect, Event, Reboot, Timer};
 
-/// First look after a start: CoreOS's 2 to 12 minutes.
+/// First look after a start: CoreOS's 2 to 12 minutes, unless looks are more frequent.
 const FIRST_CHECK: Delay = Delay {
     seconds: 420,
     spread: 300,
@@ -139,7 +139,14 @@ impl Step {
         }
         self.go(Phase::Assessing);
         self.do_(Effect::Assess);
-        let delay = if facts.resume { RESUME } else { FIRST_CHECK };
+        let delay = match self.state.policy.poll {
+            _ if facts.resume => RESUME,
+            poll if poll < FIRST_CHECK.seconds => Delay {
+                seconds: poll,
+                spread: poll / 9,
+            },
+            _ => FIRST_CHECK,
+        };
         self.do_(Effect::Set(Timer::Check, delay));
     }
 

@@ -1,6 +1,7 @@
 //! Why there was no update.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{Refused, Unknown};
 use crate::delta::{apply, plan};
@@ -28,6 +29,18 @@ pub enum Error {
     /// The disk, the loaders, and what is fetched while writing.
     #[error(transparent)]
     Install(#[from] install::Error),
+    /// The running machine.
+    #[error(transparent)]
+    Machine(#[from] boot::NoMachine),
+    /// What boots next.
+    #[error(transparent)]
+    Boot(#[from] boot::Error),
+    /// Nobody said where releases come from.
+    #[error("no repository is configured")]
+    Nowhere,
+    /// The image trusts nobody.
+    #[error("{}", .0.display())]
+    NoRoot(PathBuf, #[source] std::io::Error),
     /// What outlives restarts.
     #[error(transparent)]
     Memory(#[from] StoreError),
@@ -62,6 +75,14 @@ impl Error {
                 Some(e) => e.hint(),
                 None => Some(e.hint()),
             },
+            Error::Machine(e) => Some(e.hint()),
+            Error::Boot(e) => Some(e.hint()),
+            Error::Nowhere => Some(
+                "name one with --from, or in /etc/holdfast/update.d/10-site.yaml: `servers: [https://...]`",
+            ),
+            Error::NoRoot(..) => Some(
+                "this image trusts no repository; build it with `update: {root: ...}` in its recipe",
+            ),
             Error::Memory(e) => Some(e.hint()),
             Error::Wrong(_) => {
                 Some("check the mirrors: their files differ from what was published")
@@ -76,17 +97,16 @@ impl Error {
     /// failed (3).
     pub fn is_refusal(&self) -> bool {
         match self {
-            Error::Refused(_) | Error::Wrong(_) => true,
+            Error::Refused(_) | Error::Wrong(_) | Error::NoRoot(..) => true,
+            Error::Boot(e) => is_rule(e),
             Error::Tuf(e) => e.is_refusal(),
             Error::Plan(e) => !matches!(e, plan::Error::Fetch(_)),
             Error::Install(e) => match e {
                 install::Error::Size { .. }
                 | install::Error::Uki { .. }
                 | install::Error::BadUki(..)
-                | install::Error::RootHash { .. }
-                | install::Error::Boot(boot::Error::Unproven(_) | boot::Error::RolledBack(_)) => {
-                    true
-                }
+                | install::Error::RootHash { .. } => true,
+                install::Error::Boot(e) => is_rule(e),
                 _ => matches!(
                     window(e),
                     Some(apply::Error::Wrong { .. } | apply::Error::Stream { .. })
@@ -97,11 +117,27 @@ impl Error {
     }
 
     /// Whether bytes did not come.
-    pub(super) fn is_network(&self) -> bool {
+    pub fn is_network(&self) -> bool {
+        self.fetch().is_some()
+    }
+
+    /// How long every server asked to be left alone for.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.fetch()? {
+            fetch::Error::Later { after, .. } => Some(*after),
+            _ => None,
+        }
+    }
+
+    fn fetch(&self) -> Option<&fetch::Error> {
         match self {
-            Error::Fetch(_) | Error::Plan(plan::Error::Fetch(_)) => true,
-            Error::Install(e) => matches!(window(e), Some(apply::Error::Fetch(_))),
-            _ => false,
+            Error::Fetch(e) | Error::Plan(plan::Error::Fetch(e)) => Some(e),
+            Error::Tuf(tuf::Error::Fetch(e)) => Some(e),
+            Error::Install(e) => match window(e) {
+                Some(apply::Error::Fetch(e)) => Some(e),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -115,6 +151,12 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// Whether boot control said no, rather than failed.
+fn is_rule(error: &boot::Error) -> bool {
+    use boot::Error::{NothingGood, RolledBack, Unproven};
+    matches!(error, Unproven(_) | RolledBack(_) | NothingGood(_))
 }
 
 /// Why a window did not come.

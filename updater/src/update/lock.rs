@@ -3,10 +3,14 @@
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 
 use super::Error;
+
+/// Between two tries: the lock of files has no limit of time.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// The lock's file, in the state's folder.
 const FILE: &str = "lock";
@@ -41,6 +45,18 @@ impl Lock {
             Err(TryLockError::Error(e)) => Err(failed(e)),
         }
     }
+
+    /// Takes it, and waits for it if need be: what is short should not fail because
+    /// another one is at it.
+    pub fn wait(state: &Path, limit: Duration) -> Result<Self, Error> {
+        let end = Instant::now() + limit;
+        loop {
+            match Lock::take(state) {
+                Err(Error::Busy) if Instant::now() < end => std::thread::sleep(AGAIN),
+                result => return result,
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -53,7 +69,16 @@ mod tests {
         let state = folder.path().join("a/b");
         let lock = Lock::take(&state).unwrap();
         assert!(matches!(Lock::take(&state), Err(Error::Busy)));
+        assert!(matches!(
+            Lock::wait(&state, Duration::from_millis(1)),
+            Err(Error::Busy)
+        ));
+        let waiting = std::thread::spawn({
+            let state = state.clone();
+            move || Lock::wait(&state, Duration::from_secs(20)).map(drop)
+        });
         drop(lock);
+        waiting.join().unwrap().unwrap();
         Lock::take(&state).unwrap();
     }
 }

@@ -6,6 +6,9 @@
 //! | [`check`] | refreshes metadata, reads the channel and its release, judges |
 //! | [`offer`] | the rules of what a machine takes; no I/O |
 //! | [`Work`] | fetches a release into the slot that is not running |
+//! | [`place`] | the repository, and the root of trust |
+//! | [`trial`] | which releases are on trial |
+//! | [`bless`], [`roll_back`] | what becomes of them |
 //! | [`Lock`] | one at a time |
 //!
 //! Nothing of the machine is changed by [`check`] but the metadata that it trusts.
@@ -23,18 +26,22 @@ mod kernel;
 mod lock;
 pub mod offer;
 mod part;
+pub mod place;
 mod running;
+pub mod trial;
+mod verdict;
 mod windows;
 mod work;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use check::{Found, Setup, check};
 pub use error::Error;
 pub use identity::{Identity, Unknown};
 pub use lock::Lock;
 pub use offer::{Offer, Refused};
+pub use verdict::{bless, roll_back};
 pub use work::{Done, Event, Work};
 
 /// The root of trust that an image ships, below `/`.

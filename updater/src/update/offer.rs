@@ -4,7 +4,8 @@
 use init::cmdline::RootHash;
 
 use super::Identity;
-use crate::release::{Channel, FORMAT, Release};
+use crate::delta::plan::{Have, choices};
+use crate::release::{Channel, Digest, FORMAT, Release};
 use crate::state::Memory;
 use crate::verity::BLOCK;
 use crate::version::{Version, VersionError};
@@ -27,6 +28,21 @@ pub struct Offer {
     pub salt: Vec<u8>,
     /// What runs may not be run any more.
     pub urgent: bool,
+}
+
+impl Offer {
+    /// Bytes to fetch at most, by what is signed. Blocks that can be used again are not
+    /// known yet.
+    pub fn download(&self, machine: &Identity) -> u64 {
+        let have = Have {
+            root_hash: Digest(machine.root_hash.0),
+            size: 0,
+            stored: None,
+        };
+        let ways = choices(&self.release.usr, Some(&have));
+        let usr = ways.iter().map(|way| way.bytes).min().unwrap_or(0);
+        usr.saturating_add(self.release.uki.length)
+    }
 }
 
 /// Why what is signed is not for this machine.

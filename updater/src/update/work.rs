@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::part::Part;
 use super::running::Running;
 use super::windows::Fetched;
-use super::{Error, JOURNAL, Offer, kernel};
+use super::{Error, JOURNAL, Offer, kernel, trial};
 use crate::bls::{TRIES, Verdict};
 use crate::boot::BootControl;
 use crate::cause::chain;
@@ -18,6 +18,7 @@ use crate::delta::plan::{Plan, Way, choices};
 use crate::fetch::Source;
 use crate::install::{self, Job, Journal, Step};
 use crate::slots::{Content, Disk};
+use crate::state::Known;
 use crate::verity::{self, BLOCK};
 
 /// The start of a frame, in the state's folder.
@@ -99,6 +100,14 @@ impl Work<'_, '_> {
             .mode(0o700)
             .create(state)
             .map_err(failed)?;
+        trial::note(
+            state,
+            &Known {
+                version: offer.version.to_string(),
+                sequence: offer.release.sequence,
+            },
+        )
+        .map_err(failed)?;
         let uki = self.kernel(offer)?;
         let running = Running::open(self.disk);
         let ways = choices(

@@ -1,3 +1,3 @@
 mod rules;
 mod whole;
-mod world;
+pub(crate) mod world;

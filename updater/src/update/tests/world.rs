@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use init::cmdline::RootHash;
 use sha2::Digest as _;
@@ -266,11 +266,7 @@ impl World {
     }
 
     pub fn with_boot<T>(&self, run: impl FnOnce(&mut Disk, &BootControl<'_>) -> T) -> T {
-        let esp = Folder::new(&self.path("esp"));
-        let mut disk = self.disk();
-        let version = v(&self.machine.version);
-        let boot = BootControl::new(&esp, Firmware::Uefi, disk.running(), version);
-        run(&mut disk, &boot)
+        with_files(self.dir.path(), &self.machine, run)
     }
 
     /// Installs what is offered; the ways that were taken.
@@ -323,7 +319,7 @@ impl World {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, ["tuf"]);
+        assert_eq!(left, ["trial", "tuf"]);
     }
 
     /// Asserts that nothing was done to the machine.
@@ -331,6 +327,19 @@ impl World {
         assert_eq!(self.disk().inactive().content(), Content::Empty);
         assert_eq!(fs::read_dir(self.path("esp/EFI/Linux")).unwrap().count(), 1);
     }
+}
+
+/// Lends the machine of plain files in `folder`, which runs `machine`.
+pub fn with_files<T>(
+    folder: &Path,
+    machine: &Identity,
+    run: impl FnOnce(&mut Disk, &BootControl<'_>) -> T,
+) -> T {
+    let esp = Folder::new(&folder.join("esp"));
+    let mut disk = Disk::of_image(&folder.join("disk"), machine.root_hash).unwrap();
+    let version = v(&machine.version);
+    let boot = BootControl::new(&esp, Firmware::Uefi, disk.running(), version);
+    run(&mut disk, &boot)
 }
 
 type Parts = Vec<(Window, Vec<u8>)>;

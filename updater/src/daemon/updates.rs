@@ -1,0 +1,326 @@
+//! The service's work, done by [`crate::update`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Cancel, Done, Worker};
+use crate::bls::Verdict;
+use crate::boot::{self, BootControl, Machine};
+use crate::cause::chain;
+use crate::config::Config;
+use crate::install::{Journal, Step};
+use crate::slots::Disk;
+use crate::state::{Facts, Found, Known, Offer, Stage, Trouble, TroubleKind};
+use crate::tuf::Time;
+use crate::update::{
+    self, Error, Event, Identity, JOURNAL, Lock, Refused, Setup, Work, bless, check, place,
+    roll_back, trial,
+};
+
+/// How long short work waits for an `updater` that somebody started by hand.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the work is done on.
+pub trait Ground: Send {
+    /// Where the files are: `/`.
+    fn root(&self) -> &Path;
+
+    /// What runs.
+    fn identity(&self) -> Result<Identity, Error>;
+
+    /// Lends the disk, and what boots next.
+    fn lend(&self, work: &mut Borrower<'_>) -> Result<(), Error>;
+}
+
+/// Takes a disk, and what boots next, for a while.
+pub type Borrower<'a> = dyn FnMut(&mut Disk, &BootControl<'_>) -> Result<(), Error> + 'a;
+
+/// The machine that this program runs on.
+#[derive(Debug, Clone, Copy)]
+pub struct ThisMachine;
+
+impl Ground for ThisMachine {
+    fn root(&self) -> &Path {
+        Path::new("/")
+    }
+
+    fn identity(&self) -> Result<Identity, Error> {
+        Ok(Identity::read(self.root())?)
+    }
+
+    fn lend(&self, work: &mut Borrower<'_>) -> Result<(), Error> {
+        let mut machine = Machine::open(self.root())?;
+        let (disk, boot) = machine.parts();
+        work(disk, &boot)
+    }
+}
+
+/// Checks, installs and judges releases. Holds the lock of updates while it does, and
+/// nothing between: neither a connection nor a mounted ESP.
+#[derive(Debug)]
+pub struct Updates<G> {
+    ground: G,
+    config: Config,
+    /// What the last check found, and where.
+    found: Option<(update::Offer, Option<String>)>,
+}
+
+impl<G: Ground> Updates<G> {
+    /// On a machine.
+    pub fn new(ground: G) -> Self {
+        Updates {
+            ground,
+            config: Config::default(),
+            found: None,
+        }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.ground.root().join(crate::STATE)
+    }
+
+    /// Lends the disk, and keeps what comes of it.
+    fn with<T>(
+        &self,
+        mut work: impl FnMut(&mut Disk, &BootControl<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut result = None;
+        self.ground.lend(&mut |disk, boot| {
+            result = Some(work(disk, boot)?);
+            Ok(())
+        })?;
+        // It was lent, or there was an error.
+        result.ok_or(Error::Stopped)
+    }
+
+    fn know(&self) -> Result<Facts, Error> {
+        let (state, identity) = (self.state(), self.ground.identity()?);
+        let journal = Journal::new(&state.join(JOURNAL));
+        let boot_id = self.ground.root().join("proc/sys/kernel/random/boot_id");
+        let boot_id = std::fs::read_to_string(boot_id).unwrap_or_default();
+        let boot = self.with(|_, boot| Ok(boot.state()?))?;
+        Ok(Facts {
+            boot_id: boot_id.trim().to_owned(),
+            resume: journal.read().is_some(),
+            ..facts(&boot, &identity, |version| trial::known(&state, version))
+        })
+    }
+
+    fn look(&mut self, from: Option<&str>) -> Result<Found, Error> {
+        self.found = None;
+        let identity = self.ground.identity()?;
+        let mut source = place::open(from, &self.config)?;
+        let setup = Setup {
+            state: self.state(),
+            root: place::shipped_root(self.ground.root())?,
+            channel: self.config.channel.clone(),
+            now: Time::now(),
+            // Whether it is tried again is decided by who asked for this.
+            again: true,
+        };
+        let _lock = Lock::wait(&setup.state, PATIENCE)?;
+        let found = match check(&identity, &setup, &mut *source) {
+            Err(Error::Refused(older @ Refused::Older { .. })) => {
+                tracing::info!("{older}");
+                return Ok(Found::Nothing);
+            }
+            result => result?,
+        };
+        let Some(offer) = found.offer else {
+            return Ok(Found::Nothing);
+        };
+        let from = from.map(str::to_owned);
+        let told = Offer {
+            release: known(&offer),
+            download: offer.download(&identity),
+            from: from.clone(),
+        };
+        self.found = Some((offer, from));
+        Ok(Found::Offer(told))
+    }
+
+    fn put(
+        &mut self,
+        offer: &Offer,
+        progress: &mut dyn FnMut(Stage),
+        cancel: &Cancel,
+    ) -> Result<Done, Error> {
+        let is_it = |found: &Option<(update::Offer, Option<String>)>| {
+            let found = found.as_ref();
+            found.is_some_and(|(found, from)| {
+                found.version.as_str() == offer.release.version && *from == offer.from
+            })
+        };
+        if !is_it(&self.found) {
+            self.look(offer.from.as_deref())?;
+        }
+        let Some((found, _)) = self.found.as_ref().filter(|_| is_it(&self.found)) else {
+            let version = offer.release.version.clone();
+            return Err(Error::Wrong(format!("release {version}")));
+        };
+        let state = self.state();
+        let _lock = Lock::wait(&state, PATIENCE)?;
+        let mut source = place::open(offer.from.as_deref(), &self.config)?;
+        let mut bytes = Bytes::new(found.release.uki.length, offer.download);
+        let done = self.with(|disk, boot| {
+            Work {
+                state: &state,
+                disk,
+                boot,
+                source: &mut *source,
+                stop: &|| cancel.is_set(),
+                tell: &mut |event| {
+                    if let Some(stage) = bytes.stage(event) {
+                        progress(stage);
+                    }
+                },
+            }
+            .install(found)
+        });
+        match done {
+            Ok(_) => Ok(Done::Installed(offer.release.clone())),
+            Err(Error::Stopped) => Ok(Done::Cancelled),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl<G: Ground> Worker for Updates<G> {
+    fn configure(&mut self, config: &Config) {
+        self.config = config.clone();
+    }
+
+    fn facts(&mut self) -> Result<Facts, Trouble> {
+        self.know().map_err(|e| trouble(&e))
+    }
+
+    fn check(&mut self, from: Option<&str>) -> Result<Found, Trouble> {
+        self.look(from).map_err(|e| trouble(&e))
+    }
+
+    fn install(
+        &mut self,
+        offer: &Offer,
+        progress: &mut dyn FnMut(Stage),
+        cancel: &Cancel,
+    ) -> Result<Done, Trouble> {
+        self.put(offer, progress, cancel).map_err(|e| trouble(&e))
+    }
+
+    fn bless(&mut self) -> Result<(), Trouble> {
+        let state = self.state();
+        let result = Lock::wait(&state, PATIENCE)
+            .and_then(|_lock| self.with(|_, boot| bless(&state, boot, false)));
+        result.map_err(|e| trouble(&e))
+    }
+
+    fn unstage(&mut self) -> Result<(), Trouble> {
+        let result = Lock::wait(&self.state(), PATIENCE)
+            .and_then(|_lock| self.with(|_, boot| Ok(boot.prepare(0)?)));
+        result.map_err(|e| trouble(&e))
+    }
+
+    fn roll_back(&mut self) -> Result<Known, Trouble> {
+        let result = Lock::wait(&self.state(), PATIENCE)
+            .and_then(|_lock| self.with(|_, boot| roll_back(boot)));
+        result.map_err(|e| trouble(&e))
+    }
+}
+
+fn known(offer: &update::Offer) -> Known {
+    Known {
+        version: offer.version.to_string(),
+        sequence: offer.release.sequence,
+    }
+}
+
+/// What a booted system needs to know of the loaders' state.
+fn facts(boot: &boot::State, identity: &Identity, known: impl Fn(&str) -> Known) -> Facts {
+    // Its last try is one, too: the counter says 0 then.
+    let trial = boot.running.verdict != Verdict::Good && !boot.rolled_back;
+    let other = boot.other.as_ref();
+    let is = |verdict| other.filter(|other| other.verdict == verdict);
+    // On its last try a release stands behind the other one until it is good.
+    let next = other.filter(|other| boot.next == other.slot && !trial);
+    Facts {
+        booted: Known {
+            version: identity.version.clone(),
+            sequence: identity.sequence,
+        },
+        trial,
+        fallback: is(Verdict::Good).is_some(),
+        staged: next.map(|other| known(other.version.as_str())),
+        bad: is(Verdict::Bad)
+            .map(|other| known(other.version.as_str()))
+            .into_iter()
+            .collect(),
+        ..Facts::default()
+    }
+}
+
+fn trouble(error: &Error) -> Trouble {
+    Trouble {
+        kind: if error.is_refusal() {
+            TroubleKind::Verification
+        } else if error.is_network() {
+            TroubleKind::Network
+        } else {
+            TroubleKind::Machine
+        },
+        text: chain(error),
+        hint: error.hint().map(str::to_owned),
+        retry_after: error.retry_after().map(|after| after.as_secs()),
+    }
+}
+
+/// Bytes of an installation so far, of all that it fetches.
+struct Bytes {
+    kernel: u64,
+    uki: u64,
+    usr: u64,
+    way: u64,
+}
+
+impl Bytes {
+    fn new(uki: u64, download: u64) -> Self {
+        Bytes {
+            kernel: 0,
+            uki,
+            usr: 0,
+            way: download.saturating_sub(uki),
+        }
+    }
+
+    fn stage(&mut self, event: &Event<'_>) -> Option<Stage> {
+        match event {
+            Event::Kernel { done, .. } => self.kernel = *done,
+            Event::Way { way, bytes } => {
+                tracing::info!(way, bytes, "fetching /usr");
+                (self.usr, self.way) = (0, *bytes);
+            }
+            Event::Otherwise { reason } => {
+                tracing::warn!("{reason}; trying another way");
+                return None;
+            }
+            Event::Step { step, done, total } => match step {
+                // What is written, of all that is written: what is fetched goes along.
+                Step::Write => {
+                    self.kernel = self.uki;
+                    let part = u128::from(*done) * u128::from(self.way);
+                    let part = part.checked_div(u128::from(*total)).unwrap_or(0);
+                    self.usr = u64::try_from(part).unwrap_or(u64::MAX);
+                }
+                Step::Check | Step::Prepare => return None,
+                Step::Tree | Step::ReadBack => return Some(Stage::Verifying),
+                Step::Name | Step::Boot => return Some(Stage::Finalizing),
+            },
+        }
+        Some(Stage::Downloading(
+            self.kernel.saturating_add(self.usr),
+            self.uki.saturating_add(self.way),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! The whole service on a machine of plain files and a repository in a folder.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::*;
+use crate::daemon::{Engine, Handle, Host, Options, Snapshot};
+use crate::state::{Phase, Reboot, Request, Wait};
+use crate::update::tests::world::{Build, World, builds, with_files};
+
+/// A machine whose tries are counted by a loader that is not there.
+#[derive(Clone)]
+struct Pretended {
+    root: PathBuf,
+    runs: Arc<Mutex<Identity>>,
+}
+
+impl Pretended {
+    fn new(world: &World) -> Self {
+        Pretended {
+            root: world.dir.path().to_owned(),
+            runs: Arc::new(Mutex::new(world.machine.clone())),
+        }
+    }
+}
+
+impl Ground for Pretended {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn identity(&self) -> Result<Identity, Error> {
+        Ok(self.runs.lock().unwrap().clone())
+    }
+
+    fn lend(&self, work: &mut Borrower<'_>) -> Result<(), Error> {
+        let identity = self.identity()?;
+        with_files(&self.root, &identity, |disk, boot| work(disk, boot))
+    }
+}
+
+#[derive(Default)]
+struct Reboots(Mutex<Vec<Reboot>>);
+
+impl Host for Reboots {
+    fn reboot(&self, why: Reboot) -> Result<(), String> {
+        self.0.lock().unwrap().push(why);
+        Ok(())
+    }
+
+    fn tell(&self, _: &[String], _: &str) {}
+}
+
+struct Service {
+    world: World,
+    ground: Pretended,
+    root: PathBuf,
+    host: Arc<Reboots>,
+    handle: Handle,
+}
+
+/// A machine that runs `one`, with `servers` in its configuration.
+fn machine(one: &Build, config: &str) -> World {
+    let world = World::new(one);
+    let put = |path: &str, bytes: &[u8]| {
+        let path = world.dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    put(update::ROOT, world.repository.root_bytes());
+    let server = format!("file://{}/repository", world.dir.path().display());
+    put(
+        "etc/holdfast/update.d/10-test.yaml",
+        format!("servers: [\"{server}\"]\n{config}").as_bytes(),
+    );
+    put("proc/sys/kernel/random/boot_id", b"boot-1\n");
+    world
+}
+
+impl Service {
+    fn start(world: World) -> Self {
+        let ground = Pretended::new(&world);
+        Self::again(world, ground)
+    }
+
+    /// The service of the next boot.
+    fn again(world: World, ground: Pretended) -> Self {
+        let root = ground.root.clone();
+        let options = Options {
+            root: root.clone(),
+            boot_complete: vec!["/bin/true".to_owned()],
+        };
+        let worker = Updates::new(ground.clone());
+        let host = Arc::new(Reboots::default());
+        let (engine, handle) = Engine::new(options, Box::new(worker), host.clone());
+        tokio::spawn(engine.run());
+        Service {
+            world,
+            ground,
+            root,
+            host,
+            handle,
+        }
+    }
+
+    async fn until(&mut self, phase: &str) -> Snapshot {
+        let wait = async {
+            while self.handle.snapshot().state.phase.name() != phase {
+                assert!(self.handle.changed().await);
+            }
+            self.handle.snapshot()
+        };
+        match tokio::time::timeout(Duration::from_secs(60), wait).await {
+            Ok(snapshot) => snapshot,
+            Err(_) => panic!("still {:?}", self.handle.snapshot().state),
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Result<(), String> {
+        self.handle.ask(request).await
+    }
+
+    /// What the loader and the firmware do: `build` is booted, with `name` on the ESP.
+    fn boot(self, build: &Build, name: &str) -> Self {
+        self.handle.stop();
+        *self.ground.runs.lock().unwrap() = Identity {
+            version: build.version.to_string(),
+            root_hash: build.hash(),
+            sequence: build.sequence,
+            ..self.world.machine.clone()
+        };
+        let folder = self.root.join("esp/EFI/Linux");
+        let start = format!("holdfast_{}", build.version);
+        for entry in fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name().to_str().unwrap().starts_with(&start) {
+                fs::rename(entry.path(), folder.join(name)).unwrap();
+            }
+        }
+        Self::again(self.world, self.ground)
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root.join("esp/EFI/Linux")).unwrap();
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<String> = entries.map(|e| name(e).into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn on_trial(&self, version: &str) -> bool {
+        trial::is_on(&self.root.join(crate::STATE), version)
+    }
+}
+
+const OFF: &str = "reboot-strategy: off\n";
+
+#[tokio::test]
+async fn a_machine_is_brought_to_the_next_release_and_finds_it_good() {
+    let (one, two) = builds();
+    let mut world = machine(&one, "");
+    let release = world.release(&two, Some(&one));
+    world.publish(&release);
+    let mut service = Service::start(world);
+    service.until("idle").await;
+    assert!(!service.on_trial("2"));
+    service.ask(Request::Check).await.unwrap();
+    let state = service.until("available").await.state;
+    let (offer, _) = state.offer.unwrap();
+    assert_eq!(
+        (offer.release.version.as_str(), offer.release.sequence),
+        ("2", 200)
+    );
+    service.ask(Request::Update(None)).await.unwrap();
+    service.until("rebooting").await;
+    assert_eq!(service.entries(), ["holdfast_1.efi", "holdfast_2+3.efi"]);
+    assert!(service.on_trial("2"));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(*service.host.0.lock().unwrap(), [Reboot::Update]);
+
+    // Its last try is as good as its first.
+    let mut service = service.boot(&two, "holdfast_2+0-3.efi");
+    let state = service.until("idle").await.state;
+    assert_eq!(state.booted.version, "2");
+    assert!(!state.trial && state.staged.is_none());
+    assert_eq!(service.entries(), ["holdfast_1.efi", "holdfast_2.efi"]);
+    assert!(!service.on_trial("2"));
+    assert!(service.host.0.lock().unwrap().is_empty());
+}
+
+/// F7: what failed is left, remembered and explained, and a newer release is taken.
+#[tokio::test]
+async fn f7_an_unhealthy_release_is_left_and_refused() {
+    let (one, two) = builds();
+    let mut world = machine(&one, "");
+    let release = world.release(&two, None);
+    world.publish(&release);
+    let checks = world.path("etc/holdfast/health.d/required.d");
+    let mut service = Service::start(world);
+    service.until("idle").await;
+    service.ask(Request::Update(None)).await.unwrap();
+    service.until("rebooting").await;
+
+    fs::create_dir_all(&checks).unwrap();
+    std::os::unix::fs::symlink("/bin/false", checks.join("web")).unwrap();
+    for left in ["2-1", "1-2", "0-3"] {
+        service = service.boot(&two, &format!("holdfast_2+{left}.efi"));
+        service.until("rebooting").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(
+            *service.host.0.lock().unwrap(),
+            [Reboot::Fallback],
+            "{left}"
+        );
+    }
+
+    fs::remove_file(checks.join("web")).unwrap();
+    service = service.boot(&one, "holdfast_1.efi");
+    let state = service.until("idle").await.state;
+    assert_eq!(state.memory.refused[0].release.version, "2");
+    assert_eq!(state.memory.refused[0].release.sequence, 200);
+    service.ask(Request::Update(None)).await.unwrap();
+    let state = service.until("available").await.state;
+    let why = state.why(0).join("\n");
+    assert!(why.contains("this machine went back from it"), "{why}");
+    assert!(why.contains("it failed its health checks"), "{why}");
+    assert_eq!(service.entries(), ["holdfast_1.efi", "holdfast_2+0-3.efi"]);
+
+    // An operator lets it in again; and takes it back before it is booted.
+    fs::write(service.root.join("etc/holdfast/update.d/20-off.yaml"), OFF).unwrap();
+    service.handle.reload();
+    service.ask(Request::Allow("2".to_owned())).await.unwrap();
+    service.ask(Request::Update(None)).await.unwrap();
+    let state = service.until("staged").await.state;
+    assert!(state.memory.refused.is_empty());
+    service.ask(Request::Reset).await.unwrap();
+    service.until("idle").await;
+    assert_eq!(service.entries(), ["holdfast_1.efi"]);
+}
+
+#[tokio::test]
+async fn an_operator_goes_back() {
+    let (one, two) = builds();
+    let mut world = machine(&one, OFF);
+    let release = world.release(&two, None);
+    world.publish(&release);
+    let mut service = Service::start(world);
+    service.until("idle").await;
+    let from = service.root.join("repository").display().to_string();
+    service.ask(Request::Update(Some(from))).await.unwrap();
+    service.until("staged").await;
+    let mut service = service.boot(&two, "holdfast_2+2-1.efi");
+    service.until("idle").await;
+    service.ask(Request::Rollback).await.unwrap();
+    let state = service.until("staged").await.state;
+    assert!(matches!(
+        state.phase,
+        Phase::Staged {
+            wait: Wait::Unknown | Wait::Operator
+        }
+    ));
+    assert_eq!(state.staged.unwrap().release.version, "1");
+    // The service starts anew before the reboot.
+    let mut service = service.boot(&two, "holdfast_2+0.efi");
+    let state = service.until("staged").await.state;
+    assert!(!state.trial);
+    let mut service = service.boot(&one, "holdfast_1.efi");
+    service.until("idle").await;
+    service.ask(Request::Update(None)).await.unwrap();
+    let why = service.until("available").await.state.why(0).join("\n");
+    assert!(why.contains("was rolled back by an operator"), "{why}");
+}
+
+/// One lock for the service and for who works by hand.
+#[test]
+fn work_by_hand_is_waited_for() {
+    let (one, _) = builds();
+    let world = machine(&one, "");
+    let root = world.dir.path().to_owned();
+    let lock = Lock::take(&root.join(crate::STATE)).unwrap();
+    let mut updates = Updates::new(Pretended::new(&world));
+    let worker = std::thread::spawn(move || updates.bless());
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!worker.is_finished());
+    drop(lock);
+    worker.join().unwrap().unwrap();
+}
+
+#[test]
+fn troubles_are_told_apart() {
+    let (one, _) = builds();
+    let world = machine(&one, "");
+    let root = world.dir.path().to_owned();
+    let mut updates = Updates::new(Pretended::new(&world));
+    let none = updates.check(None).unwrap_err();
+    assert_eq!(none.text, "no repository is configured");
+    assert_eq!(none.kind, TroubleKind::Machine);
+    updates.configure(&crate::config::load(&root).config);
+    fs::rename(root.join("repository"), root.join("gone")).unwrap();
+    assert_eq!(updates.check(None).unwrap_err().kind, TroubleKind::Network);
+    fs::remove_file(root.join(update::ROOT)).unwrap();
+    fs::rename(root.join("gone"), root.join("repository")).unwrap();
+    let untrusting = updates.check(None).unwrap_err();
+    assert_eq!(untrusting.kind, TroubleKind::Verification);
+    assert!(untrusting.hint.unwrap().contains("trusts no repository"));
+}
