@@ -4,6 +4,11 @@
 //! the table line is that of the kernel's `Documentation/admin-guide/device-mapper/verity.rst`.
 
 use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use sha2::{Digest, Sha256};
 
 use crate::gpt::Guid;
 
@@ -155,6 +160,52 @@ impl Superblock {
     /// Length of the verified device in 512-byte sectors.
     pub fn data_sectors(&self) -> u64 {
         self.data_blocks * u64::from(self.data_block_size) / 512
+    }
+
+    /// Offsets in bytes, on the hash device, of the first block of each level of the tree, the top level first.
+    ///
+    /// Digests of 32 bytes; the levels lie one after the other, the top one in the block after the superblock.
+    fn first_tree_blocks(&self) -> Vec<u64> {
+        let per_block = u64::from(self.hash_block_size) / 32;
+        let mut blocks = self.data_blocks;
+        let mut levels = Vec::new();
+        while blocks > 1 {
+            blocks = blocks.div_ceil(per_block);
+            levels.push(blocks);
+        }
+        let mut at = 1;
+        let mut offsets = Vec::new();
+        for blocks in levels.iter().rev() {
+            offsets.push(at * u64::from(self.hash_block_size));
+            at += blocks;
+        }
+        offsets
+    }
+
+    /// Whether the first block of the data belongs to the root hash, by the blocks of the tree above it. None when the
+    /// tree is not of the kind we make (SHA-256, salt first).
+    pub fn matches(&self, root: &[u8; 32], data: &File, tree: &File) -> io::Result<Option<bool>> {
+        if self.hash_type != 1 || self.algorithm != "sha256" {
+            return Ok(None);
+        }
+        let mut expected = *root;
+        let on_tree = self.first_tree_blocks().into_iter();
+        let blocks = on_tree.map(|at| (tree, at, self.hash_block_size)).chain([(
+            data,
+            0,
+            self.data_block_size,
+        )]);
+        for (device, at, size) in blocks {
+            let mut block = vec![0; size as usize];
+            device.read_exact_at(&mut block, at)?;
+            let digest = Sha256::new().chain_update(&self.salt).chain_update(&block);
+            if digest.finalize()[..] != expected {
+                return Ok(Some(false));
+            }
+            // The digest of the first block of the level below comes first.
+            expected.copy_from_slice(&block[..32]);
+        }
+        Ok(Some(true))
     }
 
     /// Parameters of the kernel's `verity` target. `data` and `hash` are paths or `major:minor`; the tree starts in the

@@ -2,7 +2,7 @@
 //!
 //! In threads, because the kernel makes the loader of a disk driver wait until the driver has looked at its ports.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,10 +27,10 @@ enum State {
 #[derive(Debug, Default)]
 struct Work {
     queue: VecDeque<String>,
-    requested: HashSet<String>,
-    states: HashMap<String, State>,
+    requested: BTreeSet<String>,
+    states: BTreeMap<String, State>,
     /// Requests that a thread has finished with, loaded or not.
-    finished: HashSet<String>,
+    finished: BTreeSet<String>,
     /// No new module may be started.
     stopped: bool,
 }
@@ -39,7 +39,7 @@ struct Work {
 struct Shared {
     index: Index,
     cmdline: Cmdline,
-    blacklist: HashSet<String>,
+    blacklist: BTreeSet<String>,
     /// Log every module (`rd.debug`).
     verbose: bool,
     work: Mutex<Work>,
@@ -134,7 +134,7 @@ pub fn modprobe(alias: &str) -> Result<(), String> {
     let index = fs::read_to_string(INDEX).map_err(|error| format!("{INDEX}: {error}"))?;
     let index = Index::decode(&index).map_err(|error| error.to_string())?;
     let cmdline = Cmdline::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
-    let blacklist: HashSet<String> = cmdline.blacklist().collect();
+    let blacklist: BTreeSet<String> = cmdline.blacklist().collect();
     let found: Vec<&str> = index
         .find(alias)
         .into_iter()

@@ -32,7 +32,7 @@ pub struct Found {
 /// that mostly are not: each module takes a while to link, and the queue is cut short when the disk is found.
 pub fn coldplug(loader: &Loader) {
     let read = |path: &std::path::Path| fs::read_to_string(path).unwrap_or_default();
-    let mut aliases: Vec<String> = fs::read_dir("/sys/bus")
+    let (paravirtual, other): (Vec<String>, Vec<String>) = fs::read_dir("/sys/bus")
         .into_iter()
         .flatten()
         .flatten()
@@ -41,13 +41,7 @@ pub fn coldplug(loader: &Loader) {
         .flatten()
         .map(|device| read(&device.path().join("modalias")).trim().to_owned())
         .filter(|alias| !alias.is_empty())
-        .collect();
-    aliases.sort_by_key(|alias| !is_paravirtual(alias));
-    let first = aliases
-        .iter()
-        .take_while(|alias| is_paravirtual(alias))
-        .count();
-    let (paravirtual, other) = aliases.split_at(first);
+        .partition(|alias| is_paravirtual(alias));
     paravirtual
         .iter()
         .for_each(|alias| loader.request_for(alias));

@@ -1,6 +1,5 @@
 //! The kernel's device events.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -15,7 +14,8 @@ use nix::sys::socket::{
 /// One event of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Uevent {
-    values: HashMap<String, String>,
+    /// `KEY=VALUE`.
+    values: Vec<String>,
 }
 
 impl Uevent {
@@ -26,18 +26,16 @@ impl Uevent {
             .split(|byte| *byte == 0)
             .map(String::from_utf8_lossy);
         parts.next().filter(|head| head.contains('@'))?;
-        let values = parts
-            .filter_map(|part| {
-                part.split_once('=')
-                    .map(|(k, v)| (k.to_string(), v.to_string()))
-            })
-            .collect();
+        let values = parts.map(String::from).collect();
         Some(Self { values })
     }
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.values.get(key).map(String::as_str)
+        self.values
+            .iter()
+            .filter_map(|value| value.split_once('='))
+            .find_map(|(name, value)| (name == key).then_some(value))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sets up the dm-verity device of `/usr` by ioctl, with no program and no library.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io;
 use std::os::unix::fs::{FileExt, symlink};
 
 use nix::errno::Errno;
@@ -91,7 +91,9 @@ impl Request {
     }
 }
 
-/// Makes [`PATH`] out of the two partitions, checks that the kernel calls it valid, and reads its first block.
+/// Makes [`PATH`] out of the two partitions. Before the kernel gets them, their first block is checked against the root
+/// hash here: then it is this program that says what is wrong and keeps the reason. The kernel restarts the machine on
+/// damage without a word.
 pub fn open(
     disk: &Disk,
     usr: u32,
@@ -100,17 +102,7 @@ pub fn open(
     options: &[&'static str],
 ) -> Result<(), Failure> {
     let what = format!("verity on {} partitions {usr} and {verity}", disk.name);
-    let superblock = disk
-        .partition_path(verity)
-        .ok_or(Errno::ENOENT)
-        .map_err(std::io::Error::from)
-        .and_then(|path| {
-            let mut bytes = [0; SUPERBLOCK_SIZE];
-            File::open(path)?.read_exact(&mut bytes)?;
-            Ok(bytes)
-        })
-        .or_fail(&what, BROKEN_SLOT)?;
-    let superblock = Superblock::decode(&superblock).or_fail(&what, BROKEN_SLOT)?;
+    let superblock = examine(disk, usr, verity, hash).or_fail(&what, BROKEN_SLOT)?;
 
     let control = OpenOptions::new()
         .read(true)
@@ -132,13 +124,8 @@ pub fn open(
     let (_, minor) = create.device();
     let (data, tree) = (disk.partition_device(usr)?, disk.partition_device(verity)?);
     let table = |options: &[&str]| superblock.table(&data, &tree, &hash.to_string(), options);
-    let sectors = superblock.data_sectors();
-    // First without a reaction to damage: then it is this program that says what is wrong and keeps the reason. With the
-    // real options the kernel would restart the machine without a word.
-    let ready = load(&control, sectors, &table(&[]))
-        .map_err(|error| error.to_string())
-        .and_then(|()| check(&control, minor))
-        .and_then(|()| load_final(&control, sectors, &table, options));
+    let ready = load(&control, superblock.data_sectors(), &table, options)
+        .and_then(|()| check(&control, minor));
     if let Err(error) = ready {
         // What is left of it would only confuse whoever looks at the machine.
         let _ = Request::new("usr", 0).send(&control, DM_DEV_REMOVE);
@@ -148,21 +135,40 @@ pub fn open(
     symlink(format!("../dm-{minor}"), PATH).or_fail(PATH, BROKEN_INITRD)
 }
 
-/// Loads a table and puts it to use.
-fn load(control: &File, sectors: u64, parameters: &str) -> nix::Result<()> {
-    Request::target("usr", "verity", sectors, parameters).send(control, DM_TABLE_LOAD)?;
-    Request::new("usr", 0)
-        .flags(DM_READONLY_FLAG)
-        .send(control, DM_DEV_SUSPEND)
+/// Reads the superblock and follows the tree to the first block of the data.
+fn examine(disk: &Disk, usr: u32, verity: u32, hash: RootHash) -> Result<Superblock, String> {
+    let device = |number| {
+        disk.partition_path(number)
+            .ok_or(Errno::ENOENT)
+            .map_err(io::Error::from)
+            .and_then(File::open)
+            .map_err(|error| error.to_string())
+    };
+    let (data, tree) = (device(usr)?, device(verity)?);
+    let mut bytes = [0; SUPERBLOCK_SIZE];
+    tree.read_exact_at(&mut bytes, 0)
+        .map_err(|error| error.to_string())?;
+    let superblock = Superblock::decode(&bytes).map_err(|error| error.to_string())?;
+    match superblock.matches(&hash.0, &data, &tree) {
+        Ok(Some(false)) => Err("the data does not match usrhash=".into()),
+        Ok(_) => Ok(superblock),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
-/// Loads the table that stays: restart on damage, and on read errors where the kernel knows that.
-fn load_final(
+/// Loads the table and puts it to use: restart on damage, and on read errors where the kernel knows that.
+fn load(
     control: &File,
     sectors: u64,
     table: &impl Fn(&[&str]) -> String,
     options: &[&'static str],
 ) -> Result<(), String> {
+    let send = |options: &[&str]| {
+        Request::target("usr", "verity", sectors, &table(options)).send(control, DM_TABLE_LOAD)?;
+        Request::new("usr", 0)
+            .flags(DM_READONLY_FLAG)
+            .send(control, DM_DEV_SUSPEND)
+    };
     let mut options = options.to_vec();
     if !options
         .iter()
@@ -176,8 +182,8 @@ fn load_final(
         .chain(["restart_on_error"])
         .collect();
     // Kernels before 6.12 do not know the last option and refuse the table.
-    match load(control, sectors, &table(&with_errors)) {
-        Err(Errno::EINVAL) => load(control, sectors, &table(&options)),
+    match send(&with_errors) {
+        Err(Errno::EINVAL) => send(&options),
         other => other,
     }
     .map_err(|error| format!("options {}: {error}", options.join(" ")))
@@ -185,17 +191,14 @@ fn load_final(
 
 /// Makes the kernel check the first block, and so all levels of the tree above it.
 fn check(control: &File, minor: u64) -> Result<(), String> {
-    let text = |error: Errno| error.to_string();
-    Request::new("usr", 0)
-        .flags(DM_READONLY_FLAG)
-        .send(control, DM_DEV_SUSPEND)
-        .map_err(text)?;
     let node = format!("/dev/dm-{minor}");
     let mut first = [0; 4096];
     // Read before the status is asked for: only then has the kernel checked anything.
     let read = File::open(&node).and_then(|file| file.read_exact_at(&mut first, 0));
     let mut status = Request::new("usr", 4096);
-    status.send(control, DM_TABLE_STATUS).map_err(text)?;
+    status
+        .send(control, DM_TABLE_STATUS)
+        .map_err(|error| error.to_string())?;
     let status = status.status();
     if status.trim() != "V" {
         return Err(format!(

@@ -23,8 +23,9 @@ pub struct Module {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Index {
     modules: BTreeMap<String, Module>,
-    /// Pattern and module, by the part of the pattern before the first `:` (the bus), in order of the file.
-    aliases: BTreeMap<String, Vec<(String, String)>>,
+    /// Lines of pattern, space, module, by the part of the pattern before the first `:` (the bus), in order of the file.
+    /// Taken apart only when a device of that bus asks: most machines have few buses.
+    aliases: BTreeMap<String, String>,
 }
 
 /// Why a text is not an index, or depmod's files do not give one.
@@ -149,10 +150,14 @@ impl Index {
     }
 
     fn add_alias(&mut self, pattern: &str, module: &str) {
-        self.aliases
-            .entry(bus(pattern).into())
-            .or_default()
-            .push((pattern.into(), module.into()));
+        let bus = bus(pattern);
+        let line = [pattern, " ", module, "\n"];
+        match self.aliases.get_mut(bus) {
+            Some(lines) => lines.extend(line),
+            None => {
+                self.aliases.insert(bus.into(), line.concat());
+            }
+        }
     }
 
     /// The text of the index file; the same index always gives the same text.
@@ -168,8 +173,8 @@ impl Index {
                 }
             }
         }
-        for (pattern, module) in self.aliases.values().flatten() {
-            text.extend(["a ", pattern, " ", module, "\n"]);
+        for line in self.aliases.values().flat_map(|lines| lines.lines()) {
+            text.extend(["a ", line, "\n"]);
         }
         text
     }
@@ -232,11 +237,17 @@ impl Index {
 
     /// The modules a device with this modalias asks for. A plain module name matches itself, as with modprobe.
     pub fn find(&self, modalias: &str) -> BTreeSet<&str> {
-        let listed = |key: &str| self.aliases.get(key).into_iter().flatten();
+        let listed = |key: &str| {
+            let lines = self.aliases.get(key).map(|lines| lines.lines());
+            lines
+                .into_iter()
+                .flatten()
+                .filter_map(|line| line.split_once(' '))
+        };
         let mut found: BTreeSet<&str> = listed(bus(modalias))
             .chain(listed("*"))
             .filter(|(pattern, _)| glob::matches(pattern, modalias))
-            .map(|(_, module)| module.as_str())
+            .map(|(_, module)| module)
             .collect();
         let name = normalise(modalias);
         if let Some((name, _)) = self.modules.get_key_value(&name) {

@@ -120,11 +120,18 @@ fn index(loaded: &BTreeMap<String, Loaded>) -> Result<Index> {
         }
         // A soft dependency may be an alias (`crc32c`): nobody resolves those
         // before the root file system is there, so it is done here.
+        // One for any processor is left to the kernel, which asks for it when it has
+        // found no better one.
         let before: BTreeSet<&str> = module
             .info
             .soft
             .iter()
-            .flat_map(|wish| providers(loaded, wish))
+            .flat_map(|wish| {
+                let all = providers(loaded, wish);
+                let better = all.iter().any(|provider| !is_generic(provider));
+                all.into_iter()
+                    .filter(move |provider| !better || !is_generic(provider))
+            })
             .filter(|provider| provider != name)
             .collect();
         if !before.is_empty() {
@@ -135,6 +142,10 @@ fn index(loaded: &BTreeMap<String, Loaded>) -> Result<Index> {
     let names: Vec<&str> = loaded.keys().map(String::as_str).collect();
     Index::from_depmod(&dep, &alias, &soft, &names)
         .input(|| "indexing the kernel modules".to_owned())
+}
+
+fn is_generic(name: &str) -> bool {
+    name.ends_with("_generic")
 }
 
 fn providers<'a>(loaded: &'a BTreeMap<String, Loaded>, wish: &str) -> Vec<&'a str> {
@@ -191,6 +202,19 @@ mod tests {
         let index = index(&modules).unwrap();
         assert_eq!(index.load_order("ext4"), ["crc32c_generic", "jbd2", "ext4"]);
         assert!(index.find("fs-ext4").contains("ext4"));
+    }
+
+    #[test]
+    fn the_generic_provider_is_only_wanted_where_there_is_no_other() {
+        let aliases = ["crc32c", "crypto-crc32c"];
+        let modules = BTreeMap::from([
+            loaded("libcrc32c", &[], &["crc32c"], &[]),
+            loaded("crc32c_generic", &[], &[], &aliases),
+            loaded("crc32c_intel", &[], &[], &aliases),
+        ]);
+        let index = index(&modules).unwrap();
+        assert_eq!(index.load_order("libcrc32c"), ["crc32c_intel", "libcrc32c"]);
+        assert!(index.find("crypto-crc32c").contains("crc32c_generic"));
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! The kernel modules that go into the initrd: what may be needed to find the
-//! disk and to mount `/usr` and the root partition. Network, graphics and the
-//! like load from `/usr` later.
+//! disk and to mount `/usr` and the root partition. Network, graphics, optical
+//! drives, the file system of the OEM partition and the like load from `/usr` later.
 //!
 //! A name that a kernel does not have (Debian's cloud kernel lacks the drivers of
 //! bare metal), or has built in, is passed over.
 
 /// Modules by what needs them.
-pub const WANTED: [(&str, &[&str]); 15] = [
+pub const WANTED: [(&str, &[&str]); 14] = [
     (
         "verified /usr and the root file system",
-        &["dm_mod", "dm_verity", "erofs", "ext4", "overlay", "loop"],
+        &["dm_mod", "dm_verity", "erofs", "ext4", "overlay"],
     ),
     // dm-verity and ext4 ask for algorithms, not for modules.
     (
@@ -19,25 +19,9 @@ pub const WANTED: [(&str, &[&str]); 15] = [
             "sha256_ssse3",
             "crc32c_generic",
             "crc32c_intel",
-            "crc32_pclmul",
-            "crct10dif_pclmul",
         ],
     ),
-    (
-        "disks and drives",
-        &["sd_mod", "sr_mod", "nvme", "mmc_block"],
-    ),
-    (
-        "OEM partition, config drives",
-        &[
-            "vfat",
-            "nls_cp437",
-            "nls_ascii",
-            "nls_utf8",
-            "nls_iso8859_1",
-            "isofs",
-        ],
-    ),
+    ("disks", &["sd_mod", "nvme", "mmc_block"]),
     (
         "KVM: OpenStack, CloudStack, Proxmox, GCE and most clouds",
         &["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi"],
