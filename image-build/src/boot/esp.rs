@@ -8,6 +8,7 @@ use updater::version::Version;
 
 use super::grub;
 use crate::error::{Context, Error, Result};
+use crate::recipe::Enroll;
 
 /// Files of a FAT partition: path with `/` between parts, content.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -23,7 +24,12 @@ pub struct Content<'a> {
     pub version: &'a Version,
     /// Size of the partition in bytes.
     pub size: u64,
+    /// Keys for firmware in setup mode.
+    pub enroll: Option<&'a Enroll>,
 }
+
+/// Where systemd-boot looks for keys that it may enrol without being asked.
+const KEYS: &str = "loader/keys/auto";
 
 /// While one release is installed there may be the running one, the last good
 /// one and the new one.
@@ -54,23 +60,27 @@ pub fn files(content: &Content) -> Result<Files> {
     let state = state
         .write()
         .input(|| "making GRUB's environment block".to_owned())?;
-    let files = Files::from([
+    // No menu; a key held during start still shows it.
+    let mut config = "timeout 0\nauto-firmware yes\n".to_owned();
+    if let Some(enroll) = content.enroll {
+        config.push_str(&format!("secure-boot-enroll {}\n", enroll.when.word()));
+    }
+    let mut files = Files::from([
         ("EFI/BOOT/BOOTX64.EFI".to_owned(), content.loader.to_vec()),
         (
             "EFI/systemd/systemd-bootx64.efi".to_owned(),
             content.loader.to_vec(),
         ),
         (uki, content.uki.to_vec()),
-        // No menu; a key held during start still shows it.
-        (
-            "loader/loader.conf".to_owned(),
-            b"timeout 0\nauto-firmware yes\n".to_vec(),
-        ),
+        ("loader/loader.conf".to_owned(), config.into_bytes()),
         ("loader/entries.srel".to_owned(), b"type1\n".to_vec()),
         ("grub/grub.cfg".to_owned(), grub::CONFIG.as_bytes().to_vec()),
         ("grub/a.cfg".to_owned(), slot.into_bytes()),
         ("grub/grubenv".to_owned(), state.to_vec()),
     ]);
+    for (variable, file) in content.enroll.iter().flat_map(|enroll| &enroll.files) {
+        files.insert(format!("{KEYS}/{variable}.auth"), file.clone());
+    }
     let other: u64 = files.values().map(|f| f.len() as u64).sum::<u64>() - content.uki.len() as u64;
     // Tables and partly filled clusters take some of the room.
     let usable = content.size - content.size / 64;

@@ -9,6 +9,7 @@ use object::LittleEndian as LE;
 use object::pe::{ImageDosHeader, ImageNtHeaders64};
 use object::read::pe::{ImageNtHeaders, ImageOptionalHeader};
 
+use super::pe::checksum;
 use crate::error::{Context, Error, Result};
 
 /// What goes into a UKI.
@@ -126,19 +127,6 @@ fn size(len: usize) -> Result<u32> {
 fn align(n: u32, to: u32) -> Result<u32> {
     n.checked_next_multiple_of(to)
         .ok_or_else(|| Error::input("a UKI cannot have 4 GiB or more"))
-}
-
-/// The PE checksum: the 16-bit words with carries added back, plus the length.
-fn checksum(file: &[u8]) -> u32 {
-    let mut sum = 0u64;
-    for word in file.chunks(2) {
-        let word = word.iter().rev().fold(0u64, |n, b| n << 8 | u64::from(*b));
-        sum += word;
-    }
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum as u32 + file.len() as u32
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::error::{Context, Error, Result};
 use crate::format::Format;
 use crate::guest;
 use crate::progress::Progress;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, SecureBoot};
 use crate::report::Report;
 use crate::tools::{Closure, Tools};
 use output::Staging;
@@ -63,6 +63,9 @@ pub fn build(
     progress: &Progress,
 ) -> Result<Built> {
     let (recipe, file) = recipe(&options.recipe)?;
+    // A wrong key is told before the long work begins.
+    let keys = recipe.secure_boot.as_ref();
+    let signer = keys.map(SecureBoot::signer).transpose()?;
     let formats: Vec<Format> = if options.formats.is_empty() {
         recipe
             .formats
@@ -128,6 +131,7 @@ pub fn build(
         fetched: &fetched,
         version: &version,
         guest: &guest,
+        signer: signer.as_ref(),
         tools: &tools,
         formats: &formats,
         cache,

@@ -8,7 +8,8 @@ use updater::version::Version;
 use super::output::Staging;
 use crate::archive::fetch::Fetched;
 use crate::archive::lock::Lock;
-use crate::boot::{esp, grub, initrd, modules, uki};
+use crate::boot::secure_boot::signer::Signer;
+use crate::boot::{authenticode, esp, grub, initrd, modules, uki};
 use crate::cache::Cache;
 use crate::disk::{assemble, layout, oem};
 use crate::error::{Context, Result};
@@ -29,6 +30,7 @@ pub struct Job<'a> {
     pub fetched: &'a [Fetched],
     pub version: &'a Version,
     pub guest: &'a Guest,
+    pub signer: Option<&'a Signer>,
     pub tools: &'a Tools,
     pub formats: &'a [Format],
     pub cache: &'a Cache,
@@ -69,27 +71,34 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
         let path = job.tools.data(path);
         std::fs::read(&path).environment(|| format!("reading {}", path.display()))
     };
-    let uki = uki::build(&uki::Parts {
-        stub: &data("usr/lib/systemd/boot/efi/linuxx64.efi.stub")?,
-        os_release,
-        cmdline: &format!("usrhash={root_hash} {}", job.recipe.cmdline.join(" ")),
-        uname: kernel,
-        linux: &linux,
-        initrd: &initrd,
-    })?;
-    let loader = data("usr/lib/systemd/boot/efi/systemd-bootx64.efi")?;
+    let uki = signed(
+        job,
+        uki::build(&uki::Parts {
+            stub: &data("usr/lib/systemd/boot/efi/linuxx64.efi.stub")?,
+            os_release,
+            cmdline: &format!("usrhash={root_hash} {}", job.recipe.cmdline.join(" ")),
+            uname: kernel,
+            linux: &linux,
+            initrd: &initrd,
+        })?,
+    )?;
+    let loader = signed(job, data("usr/lib/systemd/boot/efi/systemd-bootx64.efi")?)?;
+    let keys = job.recipe.secure_boot.as_ref();
     let esp = esp::files(&esp::Content {
         loader: &loader,
         uki: &uki,
         version: job.version,
         size: sizes.esp,
+        enroll: keys.and_then(|keys| keys.enroll.as_ref()),
     })?;
     let (bios, _) = layout.range(layout::number::BIOS)?;
     let grub = grub::build(job.tools, bios / layout::SECTOR)?;
+    let by = job.signer.map(|signer| signer.certificate().subject());
     step.done(&format!(
-        "UKI {}, initrd {}",
+        "UKI {}, initrd {}{}",
         megabytes(uki.len() as u64),
-        megabytes(initrd.len() as u64)
+        megabytes(initrd.len() as u64),
+        by.map_or(String::new(), |by| format!(", signed by {by}"))
     ));
 
     let step = job.progress.step("disk", 0);
@@ -211,6 +220,14 @@ fn make_initrd(job: &Job, tree: &Tree, release: &str) -> Result<Vec<u8>> {
     let bytes = initrd::build(&job.guest.init, &selection, job.cache)?;
     step.done(&format!("{} modules", selection.modules.len()));
     Ok(bytes)
+}
+
+/// What UEFI starts, signed if the recipe has keys.
+fn signed(job: &Job, program: Vec<u8>) -> Result<Vec<u8>> {
+    match job.signer {
+        Some(signer) => authenticode::sign(&program, signer),
+        None => Ok(program),
+    }
 }
 
 /// One salt for the product, so that a block that did not change keeps its hash

@@ -9,6 +9,7 @@ use serde::Serialize;
 use updater::tuf::sign::{self, Keyring, Policy, Repository};
 use updater::tuf::{Role, Time};
 
+use super::secure_boot;
 use crate::error::{Error, Result};
 use crate::publish::failed;
 
@@ -20,7 +21,8 @@ use crate::publish::failed;
     image-build keys renew timestamp --keys keys --repository repo\n  \
     image-build keys rotate targets --keys keys --repository repo\n  \
     image-build keys command hsm-1 72378e5b..542c --keys keys -- sign-with-hsm --slot 3\n  \
-    image-build keys rotate root --with hsm-1 --with hsm-2 --threshold 2 --keys keys --repository repo\n\n\
+    image-build keys rotate root --with hsm-1 --with hsm-2 --threshold 2 --keys keys --repository repo\n  \
+    image-build keys secure-boot firmware --name 'Example Ltd'\n\n\
     A folder of keys has one file a key: NAME.pem (PKCS#8, mode 0600) or NAME.command.\n\
     A key that is not in the folder cannot sign; keep those of root elsewhere, and bring\n\
     them for `rotate` and `renew root` alone.")]
@@ -41,6 +43,8 @@ enum Verb {
     Show(Show),
     /// Add a key that a program holds (HSM, KMS)
     Command(Command),
+    /// Make the keys of Secure Boot, and the files that bring them into firmware
+    SecureBoot(secure_boot::Args),
 }
 
 /// Where keys and repository are.
@@ -190,6 +194,7 @@ pub(super) fn main(args: &Args) -> Result<ExitCode> {
                 .add_command(&args.name, &args.public, args.command.clone())
                 .map_err(failed)?;
         }
+        Verb::SecureBoot(args) => secure_boot::main(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

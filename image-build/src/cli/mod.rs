@@ -6,6 +6,7 @@ mod keys;
 mod lock;
 mod publish;
 mod run;
+mod secure_boot;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

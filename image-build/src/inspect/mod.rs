@@ -18,6 +18,7 @@ use updater::uki;
 
 pub use image::{Disk, open};
 
+use crate::boot::authenticode;
 use crate::error::{Context, Error, Result};
 use crate::verity;
 
@@ -38,6 +39,8 @@ pub struct Found {
     pub slots: Vec<FoundSlot>,
     /// UKIs on the ESP.
     pub ukis: Vec<FoundUki>,
+    /// Who signed the EFI programs on the ESP, by their paths.
+    pub programs: BTreeMap<String, Vec<FoundSignature>>,
     /// Files on the ESP with their sizes in bytes.
     pub esp: BTreeMap<String, u64>,
     /// Free bytes on the ESP.
@@ -95,6 +98,17 @@ pub struct FoundUki {
     pub usr_present: bool,
 }
 
+/// A signature of an EFI program, for Secure Boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FoundSignature {
+    /// Whose certificate signed.
+    pub subject: String,
+    /// SHA-256 of that certificate, in hexadecimal.
+    pub fingerprint: String,
+    /// Whether the program is the one that was signed.
+    pub intact: bool,
+}
+
 /// UKIs larger than this are not read.
 const MAX_UKI: u64 = 256 << 20;
 
@@ -123,6 +137,7 @@ pub fn read(path: &Path, verify: bool) -> Result<Found> {
         partitions: table.partitions.iter().map(partition).collect(),
         slots: Vec::new(),
         ukis: Vec::new(),
+        programs: BTreeMap::new(),
         esp: BTreeMap::new(),
         esp_free: 0,
         oem: BTreeMap::new(),
@@ -151,6 +166,11 @@ pub fn read(path: &Path, verify: bool) -> Result<Found> {
                 let uki = found_uki(&path, &bytes, &found.slots)
                     .input(|| format!("reading {path} on the ESP"))?;
                 found.ukis.push(uki);
+            }
+            if is_program(&path) {
+                let signatures =
+                    signatures(&bytes).input(|| format!("reading {path} on the ESP"))?;
+                found.programs.insert(path.clone(), signatures);
             }
             found.esp.insert(path, size);
         }
@@ -279,6 +299,26 @@ fn found_uki(
     })
 }
 
+fn signatures(
+    program: &[u8],
+) -> std::result::Result<Vec<FoundSignature>, authenticode::Unreadable> {
+    let found = authenticode::read(program)?;
+    Ok(found
+        .into_iter()
+        .map(|signed| FoundSignature {
+            subject: signed.certificate.subject(),
+            fingerprint: signed.certificate.fingerprint(),
+            intact: signed.intact,
+        })
+        .collect())
+}
+
+/// Whether firmware or systemd-boot may start it. FAT does not tell case.
+fn is_program(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    path.starts_with("efi/") && path.ends_with(".efi")
+}
+
 /// Files of a FAT file system: size, and content where it is needed.
 struct Contents {
     files: BTreeMap<String, (u64, Vec<u8>)>,
@@ -309,7 +349,7 @@ fn fat(disk: &dyn Disk, start: u64, len: u64) -> std::io::Result<Contents> {
                 folders.push((path, entry.to_dir()));
             } else if entry.is_file() {
                 let mut bytes = Vec::new();
-                if path.starts_with("EFI/Linux/") || path.ends_with("/grubenv") {
+                if is_program(&path) || path.ends_with("/grubenv") {
                     BufReader::with_capacity(1 << 16, entry.to_file())
                         .take(MAX_UKI)
                         .read_to_end(&mut bytes)?;

@@ -86,6 +86,24 @@ impl Found {
                 let _ = writeln!(out, "  no slot has the /usr it names");
             }
         }
+        let _ = writeln!(out, "\nSecure Boot:");
+        for (path, signatures) in &self.programs {
+            if signatures.is_empty() {
+                let _ = writeln!(out, "  {path}: not signed");
+            }
+            for signature in signatures {
+                let state = if signature.intact {
+                    "signed by"
+                } else {
+                    "CHANGED since it was signed by"
+                };
+                let _ = writeln!(
+                    out,
+                    "  {path}: {state} {} (SHA-256 {})",
+                    signature.subject, signature.fingerprint
+                );
+            }
+        }
         let _ = writeln!(out, "\nESP, {} free:", mib(self.esp_free));
         for (path, size) in &self.esp {
             let _ = writeln!(out, "  {size:>10}  {path}");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use updater::tuf::{Clock, Time};
 
 use super::raw::{RawFile, RawRecipe, RawUnit, RawUpdate, RawUser};
-use super::{File, Kernel, Recipe, Size, Unit, Update, User};
+use super::{File, Kernel, Recipe, Size, Unit, Update, User, secure_boot};
 use crate::disk::layout::Sizes;
 use crate::error::{Error, Result};
 use crate::tree::clean;
@@ -164,6 +164,7 @@ impl Recipe {
             remove_paths: trimmed(raw.remove_paths),
             keep_paths: trimmed(raw.keep_paths),
             update: raw.update.map(check_update).transpose()?,
+            secure_boot: raw.secure_boot.map(secure_boot::check).transpose()?,
         })
     }
 }

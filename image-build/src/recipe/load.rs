@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::raw::RawRecipe;
-use super::{Recipe, builtin, closest};
+use super::{Recipe, builtin, closest, secure_boot};
 use crate::error::{Context, Error, Result};
 
 /// A recipe file larger than this is a mistake.
@@ -141,12 +141,15 @@ fn read(origin: &Origin) -> Result<RawRecipe> {
             if let Some(root) = raw.update.as_mut().and_then(|update| update.root.as_mut()) {
                 *root = read_text(&path.parent().unwrap_or(Path::new("")).join(&*root))?;
             }
+            if let Some(keys) = &mut raw.secure_boot {
+                secure_boot::read(keys, path.parent().unwrap_or(Path::new("")))?;
+            }
             Ok(raw)
         }
     }
 }
 
-fn read_text(path: &Path) -> Result<String> {
+pub(super) fn read_text(path: &Path) -> Result<String> {
     let what = || format!("reading {}", path.display());
     let size = std::fs::metadata(path).input(what)?.len();
     if size > MAX_RECIPE {

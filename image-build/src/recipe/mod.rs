@@ -7,6 +7,7 @@ mod builtin;
 mod check;
 mod load;
 mod raw;
+mod secure_boot;
 mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::disk::layout::Sizes;
 use crate::usr::Compression;
 
 pub(crate) use check::check_version;
+pub use secure_boot::{Enroll, SecureBoot, When};
 pub use size::Size;
 pub use updater::suggest::closest;
 
@@ -70,6 +72,8 @@ pub struct Recipe {
     pub keep_paths: BTreeSet<String>,
     /// Where updates come from.
     pub update: Option<Update>,
+    /// Keys that sign what firmware starts.
+    pub secure_boot: Option<SecureBoot>,
 }
 
 /// A kernel flavour.

@@ -1,9 +1,12 @@
 //! A recipe file as written, and how one extends another.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
-use super::Kernel;
 use super::size::Size;
+use super::{Kernel, When};
 use crate::usr::Compression;
 
 /// One file. Every key is optional; see the README for their meaning.
@@ -35,6 +38,7 @@ pub struct RawRecipe {
     pub remove_paths: Vec<String>,
     pub keep_paths: Vec<String>,
     pub update: Option<RawUpdate>,
+    pub secure_boot: Option<RawSecureBoot>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -110,6 +114,28 @@ pub struct RawUpdate {
     pub root: Option<String>,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSecureBoot {
+    /// A file beside the recipe, read only when something is signed.
+    pub key: PathBuf,
+    /// A file beside the recipe; replaced by its content when the recipe is read.
+    pub certificate: String,
+    pub enroll: Option<RawEnroll>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawEnroll {
+    /// A folder beside the recipe.
+    pub keys: PathBuf,
+    #[serde(default)]
+    pub when: When,
+    /// Content of the folder's files, by their names without `.auth`.
+    #[serde(skip)]
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
 impl RawRecipe {
     /// `self` laid over `base`: single values replace, lists add, and what a list
     /// takes away (`remove_packages`, `disable`, `modules.drop`) is gone from the base.
@@ -163,6 +189,7 @@ impl RawRecipe {
             compression: self.compression.or(base.compression),
             hostname: self.hostname.or(base.hostname),
             update: self.update.or(base.update),
+            secure_boot: self.secure_boot.or(base.secure_boot),
             ..base
         }
     }

@@ -35,6 +35,10 @@ pub struct Args {
     /// Firmware: bios, uefi
     #[arg(long, default_value = "uefi", value_parser = parsed::<Firmware>)]
     pub firmware: Firmware,
+    /// UEFI with Secure Boot on hold until keys are enrolled: a fresh machine has none and
+    /// takes those that the image brings (recipe: `secure_boot.enroll`)
+    #[arg(long)]
+    pub secure_boot: bool,
     /// Simulated provider; `list` shows them
     #[arg(long, default_value = "nocloud")]
     pub provider: String,
@@ -186,6 +190,7 @@ pub fn main(
     }
     let config = MachineConfig {
         firmware: args.firmware,
+        secure_boot: args.secure_boot,
         storage: args
             .persist
             .clone()

@@ -18,6 +18,8 @@ pub struct MachineConfig {
     pub disk_size: Option<u64>,
     /// Firmware.
     pub firmware: Firmware,
+    /// UEFI with Secure Boot; a fresh machine has no keys (setup mode).
+    pub secure_boot: bool,
     /// How the disk is attached.
     pub disk: Bus,
     /// Network card.
@@ -51,6 +53,7 @@ impl MachineConfig {
             storage: Storage::Temporary,
             disk_size: None,
             firmware: Firmware::Uefi,
+            secure_boot: false,
             disk: Bus::VirtioBlk,
             nic: Nic::VirtioNet,
             memory: 2048,
@@ -63,6 +66,20 @@ impl MachineConfig {
             ssh_key: None,
             extra: Vec::new(),
         }
+    }
+
+    /// Refuses what no such machine has.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.secure_boot {
+            return Ok(());
+        }
+        let without = match (self.firmware, self.disk) {
+            (Firmware::Bios, _) => "a BIOS",
+            (Firmware::Uefi, Bus::Ide) => "the older PC chipset, which IDE disks are on,",
+            _ => return Ok(()),
+        };
+        Err(Error::usage(format!("{without} has no Secure Boot"))
+            .hint("leave out --secure-boot, or take --firmware uefi and another --disk"))
     }
 }
 
@@ -106,7 +123,7 @@ named! {
     Firmware, "firmware" {
         /// SeaBIOS.
         Bios = "bios",
-        /// OVMF without Secure Boot.
+        /// OVMF.
         Uefi = "uefi",
     }
 }

@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::config::{Firmware, MachineConfig, Storage};
+use super::config::{MachineConfig, Storage};
 use super::console::Console;
 use super::net::Wire;
 use super::qmp::Qmp;
@@ -58,6 +58,7 @@ pub struct Machine {
 impl Machine {
     /// Starts a machine; returns once QEMU runs, not once the system is up.
     pub fn boot(config: &MachineConfig, tools: &Tools) -> Result<Self> {
+        config.check()?;
         let dir = tempfile::Builder::new()
             .prefix("holdfast-run-")
             .tempdir()
@@ -84,7 +85,7 @@ impl Machine {
             qmp: at("qmp"),
             machine: at("net"),
             outside: at("up"),
-            uefi: uefi(tools, config.firmware, &config.storage, dir.path())?,
+            uefi: uefi(tools, config, dir.path())?,
         };
 
         let log = Log::default();
@@ -250,16 +251,11 @@ impl Machine {
 }
 
 /// The firmware's code and this machine's copy of its variables.
-fn uefi(
-    tools: &Tools,
-    firmware: Firmware,
-    storage: &Storage,
-    dir: &Path,
-) -> Result<Option<(PathBuf, PathBuf)>> {
-    let Some((code, template)) = qemu::uefi_files(firmware) else {
+fn uefi(tools: &Tools, config: &MachineConfig, dir: &Path) -> Result<Option<(PathBuf, PathBuf)>> {
+    let Some((code, template)) = qemu::uefi_files(config) else {
         return Ok(None);
     };
-    let variables = match storage {
+    let variables = match &config.storage {
         Storage::Temporary => dir.join("vars.fd"),
         Storage::Persistent(path) => {
             let mut name = path.as_os_str().to_owned();

@@ -53,12 +53,17 @@ pub(super) fn arguments(config: &MachineConfig, look: &Look, paths: &Paths) -> V
     let mut a = Arguments::default();
     // `graphics=off` sends the BIOS's output to the serial port.
     let machine = if config.disk == Bus::Ide { "pc" } else { "q35" };
+    // The system must not reach the firmware's keys but through the firmware.
+    let guard = if config.secure_boot { ",smm=on" } else { "" };
     a.add([
         "-name",
         "holdfast",
         "-machine",
-        &format!("{machine},graphics=off"),
+        &format!("{machine},graphics=off{guard}"),
     ]);
+    if config.secure_boot {
+        a.add(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+    }
     a.add(config.accel.arguments());
     a.add([
         "-m",
@@ -184,14 +189,14 @@ pub(super) fn forwarded(text: &str) -> Vec<(u16, u16)> {
 }
 
 /// Code and the template of variables for UEFI, below the tools.
-pub(super) fn uefi_files(firmware: Firmware) -> Option<(&'static str, &'static str)> {
-    match firmware {
-        Firmware::Bios => None,
-        Firmware::Uefi => Some((
-            "usr/share/OVMF/OVMF_CODE_4M.fd",
-            "usr/share/OVMF/OVMF_VARS_4M.fd",
-        )),
-    }
+pub(super) fn uefi_files(config: &MachineConfig) -> Option<(&'static str, &'static str)> {
+    let code = match (config.firmware, config.secure_boot) {
+        (Firmware::Bios, _) => return None,
+        (Firmware::Uefi, false) => "usr/share/OVMF/OVMF_CODE_4M.fd",
+        (Firmware::Uefi, true) => "usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+    };
+    // Variables without keys.
+    Some((code, "usr/share/OVMF/OVMF_VARS_4M.fd"))
 }
 
 #[cfg(test)]
@@ -248,6 +253,23 @@ mod tests {
             text.contains("127.0.0.1:8080-10.0.2.15:80") && text.contains("restrict=on"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn secure_boot_guards_the_keys() {
+        let mut config = MachineConfig::new("/i", Accel::Tcg);
+        assert!(!line(&config).contains("smm=on"));
+        config.secure_boot = true;
+        let text = line(&config);
+        assert!(text.contains("-machine q35,graphics=off,smm=on"), "{text}");
+        assert!(text.contains("property=secure,value=on"), "{text}");
+        let (code, _) = uefi_files(&config).unwrap();
+        assert!(code.ends_with(".secboot.fd"));
+        config.check().unwrap();
+        config.disk = Bus::Ide;
+        assert!(config.check().is_err());
+        (config.disk, config.firmware) = (Bus::Nvme, Firmware::Bios);
+        assert!(config.check().is_err());
     }
 
     #[test]

@@ -170,28 +170,31 @@ impl CommandKey {
         };
         serde_json::to_vec_pretty(&file).unwrap_or_default()
     }
+}
 
-    fn run(&self, message: &[u8]) -> Result<Vec<u8>, String> {
-        let mut child = Command::new(&self.command[0])
-            .args(&self.command[1..])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| e.to_string())?;
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let mut answer = Vec::new();
-        // Both ends at once: a program may answer before it has read everything.
-        let read = std::thread::scope(|scope| {
-            scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(message)));
-            stdout.map_or(Ok(0), |pipe| pipe.take(65).read_to_end(&mut answer))
-        });
-        let status = child.wait().map_err(|e| e.to_string())?;
-        read.map_err(|e| e.to_string())?;
-        if !status.success() {
-            return Err(status.to_string());
-        }
-        Ok(answer)
+/// Runs a program that signs: `message` goes to its standard input. Returns what it
+/// answers, of which no more is read than `limit` bytes and one.
+pub fn ask(command: &[String], message: &[u8], limit: u64) -> Result<Vec<u8>, String> {
+    let (program, arguments) = command.split_first().ok_or("the command is empty")?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let mut answer = Vec::new();
+    // Both ends at once: a program may answer before it has read everything.
+    let read = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(message)));
+        stdout.map_or(Ok(0), |pipe| pipe.take(limit + 1).read_to_end(&mut answer))
+    });
+    let status = child.wait().map_err(|e| e.to_string())?;
+    read.map_err(|e| e.to_string())?;
+    if !status.success() {
+        return Err(status.to_string());
     }
+    Ok(answer)
 }
 
 impl Signer for CommandKey {
@@ -204,7 +207,7 @@ impl Signer for CommandKey {
             name: self.name.clone(),
             reason,
         };
-        let answer = self.run(message).map_err(wrong)?;
+        let answer = ask(&self.command, message, 64).map_err(wrong)?;
         Signature::from_slice(&answer)
             .map_err(|_| wrong("it did not answer with the 64 bytes of a signature".to_owned()))
     }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
-pub use key::{CommandKey, FileKey};
+pub use key::{CommandKey, FileKey, ask};
 pub use keyring::{Keyring, Named};
 pub use repository::{Policy, Repository};
 
