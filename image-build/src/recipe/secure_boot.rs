@@ -167,7 +167,7 @@ mod tests {
         for (bad, want) in [
             (
                 "{key: a/db.key}",
-                "recipe.yaml:3:14: missing field `certificate`",
+                "recipe.yaml:3:15: missing field `certificate`",
             ),
             (
                 "{key: a/db.key, cert: a/db.pem}",
