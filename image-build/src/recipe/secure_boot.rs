@@ -171,7 +171,7 @@ mod tests {
             ),
             (
                 "{key: a/db.key, cert: a/db.pem}",
-                "recipe.yaml:3:31: unknown key `cert`",
+                "recipe.yaml:3:30: unknown key `cert`",
             ),
             (
                 "{key: a/db.key, certificate: a/db.key}",
