@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -101,14 +102,23 @@ impl Shared {
     }
 }
 
+/// Whether the kernel wants signatures: it writes a line for each module that it refuses.
+static INSISTS: AtomicBool = AtomicBool::new(false);
+
 /// Loads one module file. A module that is there already is fine.
 fn load(module: &str, cmdline: &Cmdline) -> Result<(), String> {
     let path = format!("{DIRECTORY}/{module}.ko");
-    let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
     let parameters = CString::new(cmdline.module_parameters(module)).unwrap_or_default();
+    if INSISTS.load(Ordering::Relaxed) {
+        return load_signed(&path, &parameters);
+    }
+    let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
     match Answer::of(finit_module(&file, &parameters, ModuleInitFlags::empty())) {
         Answer::Fine => Ok(()),
-        Answer::WantsSignature => load_signed(&path, &parameters),
+        Answer::WantsSignature => {
+            INSISTS.store(true, Ordering::Relaxed);
+            load_signed(&path, &parameters)
+        }
         Answer::Refused(error) => Err(error.to_string()),
     }
 }
