@@ -2,6 +2,15 @@
 //! fuzzer need not invent a whole disk.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+/// A place for files of this process, in memory where the host can.
+pub fn scratch(name: &str) -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let folder = Some(memory).filter(|d| d.is_dir());
+    let folder = folder.unwrap_or_else(std::env::temp_dir);
+    folder.join(format!("holdfast-fuzz-{}-{name}", std::process::id()))
+}
 
 /// A file with changes on top, which the fuzzer's bytes describe: any number of
 /// offset (3 bytes, little-endian), length (1 byte) and that many bytes.

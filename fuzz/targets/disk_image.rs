@@ -9,16 +9,8 @@ use libfuzzer_sys::fuzz_target;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// In memory where the host can.
-fn file(name: &str) -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    let dir = Some(memory).filter(|d| d.is_dir());
-    let dir = dir.unwrap_or_else(std::env::temp_dir);
-    dir.join(format!("holdfast-fuzz-{}-{name}", std::process::id()))
-}
-
 static IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let (raw, made) = (file("raw"), file("qcow2"));
+    let (raw, made) = (fuzz::scratch("raw"), fuzz::scratch("qcow2"));
     let noise = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
     let mut disk: Vec<u8> = (0..70_000).map(noise).collect();
     disk.resize(1 << 20, 0);
@@ -33,7 +25,7 @@ static IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 fuzz_target!(|data: &[u8]| {
-    static PATH: LazyLock<PathBuf> = LazyLock::new(|| file("input"));
+    static PATH: LazyLock<PathBuf> = LazyLock::new(|| fuzz::scratch("input"));
     std::fs::write(&*PATH, Patched::new(&IMAGE, data).bytes()).expect("a place for files");
     if let Ok(disk) = inspect::open(&PATH) {
         let mut buffer = vec![0; 4096];

@@ -334,8 +334,18 @@ impl<'e> BootControl<'e> {
             return self.rename(&name.path(), &named(counters));
         }
         // Two names of one file, from a rename that was cut: removing one frees what
-        // the other needs. So a copy takes their place, bootable at each moment.
-        let copy = named(Some(Counters { left: 1, done: 99 }));
+        // the other needs. So a copy takes their place, bootable at each moment: by a
+        // name that GRUB looks for, too.
+        let free = |name: &EntryName| entry.files.iter().all(|file| file.entry != *name);
+        let copies = (1..=TRIES).map(|left| {
+            named(Some(Counters {
+                left,
+                done: TRIES - left,
+            }))
+        });
+        let Some(copy) = copies.into_iter().find(free) else {
+            return Ok(());
+        };
         let path = name.path();
         let bytes = self.esp.read(&path).during(|| format!("reading {path}"))?;
         let temporary = format!("{FOLDER}/{copy}.tmp");

@@ -386,6 +386,47 @@ enum Step {
 }
 
 proptest! {
+    /// Somebody writes what they like where one of the loaders counts tries: at most the other release is booted, and what runs can say so and go on.
+    #[test]
+    fn a17_changed_counters_cause_a_fallback_at_most(
+        block in proptest::collection::vec(any::<u8>(), 0..1100),
+        lines in "(order=[ab c]{0,5}\n|good=[abc]\n|[ab]_left=[0-9x]{0,2}\n){0,6}",
+        raw: bool,
+        left in 0u32..40,
+        done in 0u32..40,
+        on_old: bool,
+        names: bool,
+        bios: bool,
+    ) {
+        let m = Machine::new(LOADERS[usize::from(bios)], "1", "2");
+        m.install();
+        let mut env = format!("# GRUB Environment Block\n{lines}").into_bytes();
+        env.resize(1024, b'#');
+        let (version, from) = match on_old {
+            true => ("1", "EFI/Linux/holdfast_1.efi"),
+            false => ("2", "EFI/Linux/holdfast_2+3.efi"),
+        };
+        let to = format!("EFI/Linux/holdfast_{version}+{left}-{done}.efi");
+        match names {
+            true => m.esp.fat.lock().unwrap().rename(from, &to),
+            false => {
+                let block = if raw { &block } else { &env };
+                m.esp.fat.lock().unwrap().put("grub/grubenv", block);
+            }
+        }
+        for _ in 0..6 {
+            let booted = m.boot();
+            prop_assert!(m.slots.contains(&&*booted), "{booted:?}");
+        }
+        let booted = m.boot();
+        match m.control(&booted).mark_good(false) {
+            Ok(()) | Err(Error::RolledBack(_)) => {}
+            Err(e) => prop_assert!(false, "{e}"),
+        }
+        let next = m.next();
+        prop_assert!(m.slots.contains(&&*next), "{next:?}");
+    }
+
     /// Whatever is done in whatever order, with a cut in the middle of any file
     /// operation: something boots that is one of the two, and a good release exists.
     #[test]

@@ -26,8 +26,8 @@
 //! writes one less and boots it; when that write fails, the slot is passed over,
 //! for a trial that is not counted could go on for ever. With 0, or anything
 //! else, it is passed over. A slot whose kernel cannot be loaded is passed over
-//! too. In the end GRUB tries `good`, then every slot of `order`, whatever their
-//! counters say.
+//! too. In the end GRUB tries `good`, then every slot of `order`, then both, whatever
+//! their counters say.
 //!
 //! To put a new release on trial: write `SLOT.cfg`, then the UKI, then the
 //! environment block with the new slot first, its `left` and the running slot as

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Job};
@@ -71,7 +73,11 @@ impl Journal {
     /// What it says. None if there is none, or if it makes no sense: then everything
     /// is written from the start.
     pub fn read(&self) -> Option<Progress> {
-        let file = File::open(&self.path).ok()?;
+        let file = File::options()
+            .read(true)
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+            .open(&self.path)
+            .ok()?;
         let mut text = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(file, MAX), &mut text).ok()?;
         let progress: Progress = serde_json::from_slice(&text).ok()?;

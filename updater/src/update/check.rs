@@ -73,6 +73,7 @@ fn release(
 ) -> Result<Release, Error> {
     let name = release_name(&machine.image, &machine.architecture, version);
     let document: Release = fresh.json(source, &name, MAX_DOCUMENT)?;
-    offer::release(&document, version, machine)?;
+    let version = offer::release(&document, version, machine)?;
+    offer::is_of_its_time(&document, &version, fresh.seen().expires)?;
     Ok(document)
 }

@@ -7,6 +7,7 @@ use super::Identity;
 use crate::delta::plan::{Have, choices};
 use crate::release::{Channel, Digest, FORMAT, Release};
 use crate::state::Memory;
+use crate::tuf::Time;
 use crate::verity::BLOCK;
 use crate::version::{Version, VersionError};
 
@@ -134,6 +135,17 @@ pub fn release(document: &Release, version: &str, machine: &Identity) -> Result<
     )?;
     expect("version", &document.version, version)?;
     Ok(document.version.parse()?)
+}
+
+/// Refuses a release that was made after its metadata expires: its place in the order
+/// is a time, and a machine that ran it would take no other for as long.
+pub fn is_of_its_time(document: &Release, version: &Version, expires: Time) -> Result<(), Refused> {
+    let made = i64::try_from(document.sequence).unwrap_or(i64::MAX);
+    if made > expires.0 {
+        let why = "its place in the order lies in the future";
+        return Err(Refused::Impossible(version.clone(), why));
+    }
+    Ok(())
 }
 
 /// Decides. `floor` is the sequence of the oldest release that the channel allows.

@@ -108,6 +108,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a16_a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("part"));
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        let mut part = Part::new(&path, Digest([1; 32]));
+        assert!(part.resume(3, 100).is_empty());
+        assert!(part.append(3, b"x").is_err());
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
     fn what_is_kept_is_for_one_frame_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("part");

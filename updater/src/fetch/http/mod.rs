@@ -21,6 +21,8 @@ use super::mirrors::{Call, Mirrors, Next};
 use super::progress::Event;
 use super::{Error, Options, Sink, Source, name};
 use reply::Failure;
+#[cfg(fuzzing)]
+pub use reply::try_reply;
 use transfer::{Done, Transfer};
 
 /// A repository on one or more web servers.

@@ -117,6 +117,29 @@ pub(super) fn check(
     }
 }
 
+/// Checks the head of an answer, for `fuzz/`.
+#[cfg(fuzzing)]
+pub fn try_reply(status: u16, head: &str, range: std::ops::Range<u64>) {
+    let mut headers = HeaderMap::new();
+    for (name, value) in head.lines().filter_map(|line| line.split_once(':')) {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.trim().parse()) {
+            headers.insert(name, value);
+        }
+    }
+    let length = headers.get("content-length");
+    let length = length.and_then(|v| v.to_str().ok()?.parse().ok());
+    let (at, end) = (range.start, range.end);
+    for wanted in [Wanted::Range { at, end }, Wanted::Document { cap: end }] {
+        match check(status, &headers, length, wanted) {
+            Ok(body) => assert!(body.skip <= at && body.stop <= end),
+            Err(Failure::Busy { after, .. }) => {
+                assert!(after.is_none_or(|after| after.as_secs() <= 86_400));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
 /// Said of an answer that is a web page.
 pub(super) const PAGE: &str = "sent a web page in its place (a login portal, or a proxy?)";
 

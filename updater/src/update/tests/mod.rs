@@ -1,3 +1,5 @@
+mod attacks;
+mod faults;
 mod rules;
 mod whole;
 pub(crate) mod world;
