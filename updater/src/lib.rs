@@ -18,6 +18,8 @@ pub mod fetch;
 pub mod grub;
 pub mod health;
 pub mod install;
+#[cfg(test)]
+mod proof;
 pub mod release;
 pub mod slots;
 pub mod state;

@@ -111,4 +111,23 @@ mod tests {
         ];
         assert_eq!(blocking(&all), ["backup (work)"]);
     }
+
+    /// F11: no logind, or a bus that went away: nobody inhibits, nobody is logged in, and
+    /// nothing waits.
+    #[tokio::test]
+    async fn f11_without_logind_nothing_is_in_the_way() {
+        use std::os::unix::net::UnixStream;
+        use zbus::{Guid, connection::Builder};
+
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let server = Builder::unix_stream(ours).server(Guid::generate()).p2p();
+        let client = Builder::unix_stream(theirs).p2p();
+        let (server, client) = tokio::join!(server.build(), client.build());
+        let client = client.unwrap();
+        assert_eq!(look(&client).await, (Vec::new(), Vec::new()));
+        drop(server);
+        let begun = std::time::Instant::now();
+        assert_eq!(look(&client).await, (Vec::new(), Vec::new()));
+        assert!(begun.elapsed() < 2 * TIMEOUT);
+    }
 }
