@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Failure;
 use super::output::{print, print_json};
 use super::place::{PlaceArgs, failure, megabytes};
+use super::service::Service;
 use crate::tuf::Seen;
 use crate::update::{Identity, check};
 
@@ -14,7 +15,8 @@ use crate::update::{Identity, check};
 #[command(
     after_help = "Examples:\n  updater check\n  updater check --from /run/media/stick/repository --json\n\n\
     Exit status: 0 whether there is a newer release or not, 3 the repository cannot be reached,\n\
-    4 what it offers is refused."
+    4 what it offers is refused.\n\n\
+    The service looks where it runs, unless --from or --channel is given."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -44,7 +46,77 @@ struct Offered<'a> {
     urgent: bool,
 }
 
+/// The same, of the service.
+#[derive(Serialize)]
+struct ServiceAnswer<'a> {
+    running: Running<'a>,
+    channel: &'a str,
+    offer: Option<ServiceOffered<'a>>,
+    /// Installed, and the next boot starts it.
+    staged: Option<&'a str>,
+    why: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Running<'a> {
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+struct ServiceOffered<'a> {
+    version: &'a str,
+    download: u64,
+}
+
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    let named = args.place.from()?.is_some();
+    match args.place.service().filter(|_| !named) {
+        Some(service) => ask(&service, args.json),
+        None => look(args),
+    }
+}
+
+/// The service looks.
+fn ask(service: &Service, json: bool) -> Result<u8, Failure> {
+    service.call("Check", &())?;
+    let view = service.settle(&mut |_| {})?.worked()?;
+    let some = |text: &'_ str| !text.is_empty();
+    if json {
+        print_json(&ServiceAnswer {
+            running: Running {
+                version: &view.version,
+            },
+            channel: &view.channel,
+            offer: some(&view.offered).then_some(ServiceOffered {
+                version: &view.offered,
+                download: view.offered_size,
+            }),
+            staged: some(&view.staged).then_some(&view.staged),
+            why: &view.why,
+        })?;
+        return Ok(0);
+    }
+    let channel = &view.channel;
+    print(&if some(&view.offered) {
+        format!(
+            "channel {channel} offers {}; {} runs; {} to fetch at most\n{}\n",
+            view.offered,
+            view.version,
+            megabytes(view.offered_size),
+            view.headline()
+        )
+    } else if some(&view.staged) {
+        format!("{}\n", view.headline())
+    } else {
+        format!(
+            "up to date: channel {channel} offers nothing newer than {}\n",
+            view.version
+        )
+    })?;
+    Ok(0)
+}
+
+fn look(args: &Args) -> Result<u8, Failure> {
     let mut place = args.place.open(Path::new("/"))?;
     let found = check(&place.machine, &place.setup, &mut *place.source).map_err(failure)?;
     let offered = found.offer.as_ref().map(|offer| Offered {

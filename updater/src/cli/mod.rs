@@ -1,14 +1,18 @@
 //! Command line. One file per verb: its `Args` and a `run` that prints and returns
-//! an exit status.
+//! an exit status. Verbs that change something ask the service where it runs, and do
+//! it themselves where it does not, under the same lock.
 
 mod check;
 mod daemon;
 mod deadline;
 mod failure;
+mod hold;
 mod mark_good;
 mod output;
 mod place;
+mod reboot;
 mod rollback;
+mod service;
 mod status;
 mod tuf;
 mod update;
@@ -38,6 +42,12 @@ enum Verb {
     Check(check::Args),
     /// Install a newer release into the slot that is not running
     Update(update::Args),
+    /// Reboot into the release that is installed
+    Reboot(reboot::Args),
+    /// Install nothing and reboot for nothing until told otherwise
+    Hold(hold::HoldArgs),
+    /// Let a release be tried again that this machine went back from
+    Allow(hold::AllowArgs),
     /// Go back to the other slot
     Rollback(rollback::Args),
     /// Declare the booted slot good
@@ -57,6 +67,9 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Status(args) => status::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Update(args) => update::run(&args),
+        Verb::Reboot(args) => reboot::run(&args),
+        Verb::Hold(args) => hold::hold(&args),
+        Verb::Allow(args) => hold::allow(&args),
         Verb::Rollback(args) => rollback::run(&args),
         Verb::MarkGood(args) => mark_good::run(&args),
         Verb::Daemon(args) => daemon::run(&args),

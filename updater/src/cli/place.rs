@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::service::Service;
 use super::{Exit, Failure};
 use crate::config;
 use crate::fetch::Source;
@@ -29,6 +30,17 @@ pub(super) struct Place {
 }
 
 impl PlaceArgs {
+    /// The service, where it runs and would do what these options ask for: it follows
+    /// the channel of its configuration.
+    pub(super) fn service(&self) -> Option<Service> {
+        self.channel.is_none().then(Service::find).flatten()
+    }
+
+    /// The repository that was named, as anybody on this machine can name it.
+    pub(super) fn from(&self) -> Result<Option<String>, Failure> {
+        self.from.as_deref().map(absolute).transpose()
+    }
+
     /// Reads the configuration of the system below `root`, and opens the repository.
     pub(super) fn open(&self, root: &Path) -> Result<Place, Failure> {
         let machine = Identity::read(root).map_err(|e| failure(e.into()))?;
@@ -36,7 +48,7 @@ impl PlaceArgs {
         for problem in &problems {
             eprintln!("warning: {problem}");
         }
-        let from = self.from.as_deref().map(absolute).transpose()?;
+        let from = self.from()?;
         let source = place::open(from.as_deref(), &config).map_err(failure)?;
         let shipped = place::shipped_root(root).map_err(failure)?;
         let state = root.join(crate::STATE);

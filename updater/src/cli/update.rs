@@ -5,18 +5,21 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Failure;
 use super::mark_good::no_machine;
 use super::output::{print, print_json};
 use super::place::{PlaceArgs, failure, megabytes};
+use super::service::{Service, View};
+use super::{Exit, Failure};
 use crate::boot::Machine;
 use crate::install::Step;
 use crate::update::{Done, Event, Work, check};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  updater update && systemctl reboot\n  \
+#[command(after_help = "Examples:\n  updater update && updater reboot\n  \
     updater update --from /run/media/stick/repository\n  updater update --channel beta --json\n\n\
-    May be stopped at any time; the next call goes on where this one was. Exit status: 0 a newer\n\
+    The service installs where it runs, and reboots as it is configured to; it goes on when this\n\
+    program is stopped. Where none runs, or with --channel, this program installs; it may be\n\
+    stopped at any time, and the next call goes on where this one was. Exit status: 0 a newer\n\
     release is installed, or there is none; 3 network or disk failed; 4 what is offered is refused.")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -31,15 +34,76 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// The last line with `--json`.
+/// Lines with `--json` beside [`Event`]'s: the last one, and those of the service.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum End<'a> {
-    UpToDate { version: &'a str },
-    Done { done: Done, version: &'a str },
+    Progress {
+        phase: &'a str,
+        done: u64,
+        total: u64,
+    },
+    UpToDate {
+        version: &'a str,
+    },
+    Done {
+        done: Done,
+        version: &'a str,
+    },
 }
 
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
+    match args.place.service() {
+        Some(service) => ask(&service, args),
+        None => install(args),
+    }
+}
+
+/// The service installs.
+fn ask(service: &Service, args: &Args) -> Result<u8, Failure> {
+    let before = service.view()?.staged;
+    if args.again {
+        service.call("Check", &())?;
+        let view = service.settle(&mut |_| {})?.worked()?;
+        if view.refused.contains(&view.offered) {
+            service.call("Allow", &(view.offered.as_str(),))?;
+        }
+    }
+    let from = args.place.from()?.unwrap_or_default();
+    service.call("Update", &(from.as_str(),))?;
+    let mut lines = Lines::new(args.json);
+    let view = service.settle(&mut |view| lines.follow(view));
+    lines.end();
+    let view = view?.worked()?;
+    if !view.offered.is_empty() {
+        return Err(Failure::new(Exit::Refused, view.headline()));
+    }
+    if view.staged.is_empty() {
+        let version = view.version.as_str();
+        if args.json {
+            print_json(&End::UpToDate { version })?;
+        } else {
+            let channel = &view.channel;
+            print(&format!(
+                "up to date: channel {channel} offers nothing newer than {version}\n"
+            ))?;
+        }
+        return Ok(0);
+    }
+    let version = view.staged.as_str();
+    if args.json {
+        let done = match view.staged == before {
+            true => Done::Staged,
+            false => Done::Installed,
+        };
+        print_json(&End::Done { done, version })?;
+    } else {
+        print(&format!("{}\n", view.headline()))?;
+    }
+    Ok(0)
+}
+
+fn install(args: &Args) -> Result<u8, Failure> {
     let root = Path::new("/");
     let mut place = args.place.open(root)?;
     place.setup.again = args.again;
@@ -93,6 +157,8 @@ struct Lines {
     terminal: bool,
     step: &'static str,
     percent: Option<u64>,
+    /// The step has just begun.
+    begun: bool,
 }
 
 impl Lines {
@@ -102,13 +168,14 @@ impl Lines {
             terminal: std::io::stderr().is_terminal(),
             step: "",
             percent: None,
+            begun: false,
         }
     }
 
     fn tell(&mut self, event: &Event<'_>) {
-        let (step, done, total) = match event {
+        let (name, done, total) = match event {
             Event::Kernel { done, total } => ("fetching the kernel image", *done, *total),
-            Event::Step { step, done, total } => (name(*step), *done, *total),
+            Event::Step { step, done, total } => (named(*step), *done, *total),
             Event::Way { way, bytes } => {
                 let text = format!("/usr by way of `{way}`: at most {}", megabytes(*bytes));
                 return self.line(event, &text);
@@ -118,21 +185,52 @@ impl Lines {
                 return self.line(event, &text);
             }
         };
+        if self.is_news(name, done, total) {
+            if self.json {
+                self.event(event);
+            } else {
+                self.show(name);
+            }
+        }
+    }
+
+    /// Whether that was not told yet. Takes note of it.
+    fn is_news(&mut self, step: &'static str, done: u64, total: u64) -> bool {
         let percent = (u128::from(done) * 100).checked_div(total.into());
         let percent = percent.and_then(|percent| u64::try_from(percent).ok());
-        if (step, percent) == (self.step, self.percent) {
-            return;
-        }
-        let news = step != self.step;
+        let news = (step, percent) != (self.step, self.percent);
+        self.begun = step != self.step;
         (self.step, self.percent) = (step, percent);
-        if self.json {
-            self.event(event);
-        } else if self.terminal {
+        news
+    }
+
+    fn show(&self, step: &str) {
+        if self.terminal {
+            let percent = self.percent;
             let percent = percent.map_or(String::new(), |percent| format!(" {percent} %"));
             eprint!("\r\x1b[K{step}{percent}");
             let _ = std::io::stderr().flush();
-        } else if news {
+        } else if self.begun {
             eprintln!("{step}");
+        }
+    }
+
+    /// What the service does.
+    fn follow(&mut self, view: &View) {
+        let (step, (done, total)) = match view.phase.as_str() {
+            "checking" => ("asking for a release", (0, 0)),
+            "downloading" => ("fetching and writing", view.progress),
+            "verifying" => ("reading back", (0, 0)),
+            "finalizing" => ("making it bootable", (0, 0)),
+            _ => return,
+        };
+        if self.is_news(step, done, total) {
+            let phase = &view.phase;
+            if self.json {
+                let _ = print_json(&End::Progress { phase, done, total });
+            } else {
+                self.show(step);
+            }
         }
     }
 
@@ -157,7 +255,7 @@ impl Lines {
     }
 }
 
-fn name(step: Step) -> &'static str {
+fn named(step: Step) -> &'static str {
     match step {
         Step::Check => "checking slot and loader",
         Step::Prepare => "clearing the other slot",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,9 +15,10 @@ use super::counters::Counters;
 use super::worker::{self, Answer, Cancel, Job, Worker};
 use super::{Host, RebootLock, Snapshot, lock};
 use crate::config::{self, Config, Loaded, Strategy};
-use crate::health::Assessment;
+use crate::health::{self, Assessment};
 use crate::state::{Delay, Effect, Event, Gates, Memory, Phase, Policy, Request};
 use crate::state::{State, Store, Timer, Trouble, TroubleKind};
+use crate::update;
 
 /// What the service works on.
 #[derive(Debug, Clone)]
@@ -57,6 +58,7 @@ pub(super) enum Message {
 pub struct Handle {
     send: UnboundedSender<Message>,
     watch: watch::Receiver<Snapshot>,
+    state: Arc<Path>,
 }
 
 impl Handle {
@@ -77,6 +79,13 @@ impl Handle {
     /// Waits until they stand differently. False when the service has stopped.
     pub async fn changed(&mut self) -> bool {
         self.watch.changed().await.is_ok()
+    }
+
+    /// The newest report of a release that failed, in words; empty if none did.
+    pub fn last_failure(&self) -> String {
+        let failed = health::reports(&self.state).into_iter().rev();
+        let mut failed = failed.filter(|report| !report.healthy);
+        failed.next().map_or(String::new(), |report| report.told())
     }
 
     /// Reads the configuration again.
@@ -128,7 +137,7 @@ impl Engine {
                 Answer::NoFacts(trouble) => Message::NoFacts(trouble),
             });
         });
-        let state = State::new(memory, policy(&loaded));
+        let state = State::new(memory, policy(&options, &loaded));
         let lock = Arc::new(Mutex::new(lock::of(&loaded.config)));
         let first = snapshot(
             &state,
@@ -140,6 +149,7 @@ impl Engine {
         let handle = Handle {
             send: send.clone(),
             watch: watched,
+            state: options.root.join(crate::STATE).into(),
         };
         let engine = Engine {
             options,
@@ -374,7 +384,7 @@ impl Engine {
         self.job(Job::Configure(self.loaded.config.clone()));
         let lock = lock::of(&self.loaded.config);
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock;
-        let _ = self.step(Event::Configured(policy(&self.loaded)));
+        let _ = self.step(Event::Configured(policy(&self.options, &self.loaded)));
     }
 
     fn tell_problems(&self) {
@@ -415,9 +425,11 @@ fn open_store(options: &Options) -> (Option<Store>, Memory, Option<String>) {
     }
 }
 
-fn policy(loaded: &Loaded) -> Policy {
+fn policy(options: &Options, loaded: &Loaded) -> Policy {
     let config: &Config = &loaded.config;
     Policy {
+        source: !config.servers.is_empty(),
+        trusts: options.root.join(update::ROOT).exists(),
         automatic: config.enabled && !config.servers.is_empty(),
         broken: !loaded.problems.is_empty(),
         reboots: config.strategy != Strategy::Off,

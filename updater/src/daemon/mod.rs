@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+#[cfg(test)]
+pub(crate) use bus::serve;
 pub use bus::{MANAGER_PATH, NAMES, UPDATER_PATH};
 pub use engine::{Engine, Handle, Options};
 pub use host::{Host, Machine};

@@ -132,6 +132,20 @@ impl Report {
         failed.join("; ")
     }
 
+    /// Which release failed when and why, with what was said, for people.
+    pub fn told(&self) -> String {
+        let seconds = i64::try_from(self.time).unwrap_or(i64::MAX);
+        let when = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+        let mut text = format!("{} at {when}: {}", self.version, self.summary());
+        let failed = |r: &&Result| r.outcome != Outcome::Passed && !r.output.is_empty();
+        for result in self.results.iter().filter(failed) {
+            for line in result.output.lines().filter(|line| !line.trim().is_empty()) {
+                text.push_str(&format!("\n  {}: {line}", result.name));
+            }
+        }
+        text
+    }
+
     /// Writes it into `folder`, on disk on return, and removes the oldest ones.
     pub(super) fn save(&self, folder: &Path) -> std::io::Result<PathBuf> {
         // Names in the order of time, whatever the version.

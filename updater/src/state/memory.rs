@@ -144,7 +144,7 @@ impl Memory {
     }
 
     /// Puts a release on the list.
-    pub(super) fn refuse(&mut self, release: &Known, cause: Cause, now: i64) {
+    pub(crate) fn refuse(&mut self, release: &Known, cause: Cause, now: i64) {
         self.refused
             .retain(|r| r.release.version != release.version);
         self.refused.push(Refused {
@@ -167,7 +167,7 @@ impl Memory {
     }
 
     /// A release proved good: older ones need no refusing any more.
-    pub(super) fn note_good(&mut self, good: &Known) {
+    pub(crate) fn note_good(&mut self, good: &Known) {
         self.attempts.clear();
         self.refused.retain(|r| {
             r.release.version != good.version

@@ -37,6 +37,10 @@ pub struct Staged {
 /// What the configuration says, as far as the machine needs it. Seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    /// It names servers.
+    pub source: bool,
+    /// The image trusts a repository.
+    pub trusts: bool,
     /// Look for releases and install them unasked.
     pub automatic: bool,
     /// The configuration has problems: no reboot without an operator.

@@ -23,6 +23,8 @@ pub(super) fn offer(version: &str, sequence: u64) -> Offer {
 
 pub(super) fn policy() -> Policy {
     Policy {
+        source: true,
+        trusts: true,
         automatic: true,
         broken: false,
         reboots: true,

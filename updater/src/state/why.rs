@@ -1,7 +1,7 @@
 //! "When, and why not yet", in sentences.
 
 use super::Reboot;
-use super::memory::Refused;
+use super::memory::{Memory, Refused};
 use super::phase::{Phase, Plan, State, Undo, Wait, Withheld};
 use crate::config::{Opening, in_words};
 
@@ -14,15 +14,15 @@ impl State {
                 "Updates are not looked for while the booted release is unhealthy: {ailment}."
             ));
         }
-        if let Some(why) = &self.memory.hold {
-            out.push(format!(
-                "Updates are held ({why}): nothing is installed and nothing reboots until `updater hold --release`."
-            ));
-        }
+        out.extend(self.memory.held());
         if self.policy.broken && self.memory.hold.is_none() {
             out.push("The configuration has problems, so nothing reboots by itself.".to_owned());
         }
-        if !self.policy.automatic {
+        if !self.policy.trusts {
+            out.push("This image trusts no repository, so it takes no updates: build it with `update: {root: ...}` in its recipe.".to_owned());
+        } else if !self.policy.source {
+            out.push("No update source is configured: name `servers` in /etc/holdfast/update.d, or use `updater update --from`.".to_owned());
+        } else if !self.policy.automatic {
             out.push("The configuration does not let updates be looked for by themselves.".into());
         }
         if let Some(trouble) = &self.trouble {
@@ -111,6 +111,21 @@ impl State {
                 format!("{booted} is unhealthy; the machine reboots.")
             }
         }
+    }
+}
+
+impl Memory {
+    /// Explains what outlives restarts.
+    pub fn why(&self) -> Vec<String> {
+        let refused = self.refused.iter().map(refusal);
+        self.held().into_iter().chain(refused).collect()
+    }
+
+    fn held(&self) -> Option<String> {
+        let why = self.hold.as_ref()?;
+        Some(format!(
+            "Updates are held ({why}): nothing is installed and nothing reboots until `updater hold --release`."
+        ))
     }
 }
 

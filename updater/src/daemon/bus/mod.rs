@@ -57,7 +57,7 @@ pub(super) async fn keep_up(handle: Handle) {
 }
 
 /// Puts both objects on a connection.
-pub(super) fn serve<'a>(builder: Builder<'a>, handle: &Handle) -> Builder<'a> {
+pub(crate) fn serve<'a>(builder: Builder<'a>, handle: &Handle) -> Builder<'a> {
     builder
         .serve_at(MANAGER_PATH, Manager(handle.clone()))
         .serve_at(UPDATER_PATH, Updater1(handle.clone()))

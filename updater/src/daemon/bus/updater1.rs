@@ -165,6 +165,12 @@ impl Updater1 {
         offered(&self.0.snapshot())
     }
 
+    /// Bytes that it takes at most.
+    #[zbus(property)]
+    fn offered_size(&self) -> u64 {
+        offered_size(&self.0.snapshot())
+    }
+
     /// Bytes fetched and bytes to fetch.
     #[zbus(property)]
     fn progress(&self) -> (u64, u64) {
@@ -181,6 +187,24 @@ impl Updater1 {
     #[zbus(property)]
     fn last_error(&self) -> String {
         last_error(&self.0.snapshot())
+    }
+
+    /// Its kind: `network`, `verification` or `machine`.
+    #[zbus(property)]
+    fn last_error_kind(&self) -> String {
+        last_error_kind(&self.0.snapshot())
+    }
+
+    /// What to do about it.
+    #[zbus(property)]
+    fn last_error_hint(&self) -> String {
+        last_error_hint(&self.0.snapshot())
+    }
+
+    /// The last health report of a release that failed, in words; empty: none failed.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn last_failure(&self) -> String {
+        self.0.last_failure()
     }
 
     /// Why updates are held; empty: they are not.
@@ -241,6 +265,10 @@ fn offered(s: &Snapshot) -> String {
         .unwrap_or_default()
 }
 
+fn offered_size(s: &Snapshot) -> u64 {
+    s.state.offer.as_ref().map_or(0, |(o, _)| o.download)
+}
+
 fn progress(s: &Snapshot) -> (u64, u64) {
     match s.state.phase {
         Phase::Downloading { done, total, .. } => (done, total),
@@ -251,6 +279,16 @@ fn progress(s: &Snapshot) -> (u64, u64) {
 fn last_error(s: &Snapshot) -> String {
     let trouble = s.state.trouble.as_ref();
     trouble.map(|t| t.text.clone()).unwrap_or_default()
+}
+
+fn last_error_kind(s: &Snapshot) -> String {
+    let trouble = s.state.trouble.as_ref();
+    trouble.map_or("", |t| t.kind.name()).to_owned()
+}
+
+fn last_error_hint(s: &Snapshot) -> String {
+    let trouble = s.state.trouble.as_ref();
+    trouble.and_then(|t| t.hint.clone()).unwrap_or_default()
 }
 
 fn refused(s: &Snapshot) -> Vec<String> {
@@ -265,7 +303,7 @@ pub(super) async fn emit(
     new: &Snapshot,
 ) -> zbus::Result<()> {
     type Get = for<'s> fn(&'s Snapshot) -> Variant<'static>;
-    let all: [(&str, Get); 15] = [
+    let all: [(&str, Get); 18] = [
         ("Phase", |s| s.state.phase.name().into()),
         ("Version", |s| s.state.booted.version.clone().into()),
         ("Trial", |s| s.state.trial.into()),
@@ -274,9 +312,12 @@ pub(super) async fn emit(
         }),
         ("Staged", |s| staged(s).into()),
         ("Offered", |s| offered(s).into()),
+        ("OfferedSize", |s| offered_size(s).into()),
         ("Progress", |s| progress(s).into()),
         ("LastChecked", |s| s.state.checked.unwrap_or(0).into()),
         ("LastError", |s| last_error(s).into()),
+        ("LastErrorKind", |s| last_error_kind(s).into()),
+        ("LastErrorHint", |s| last_error_hint(s).into()),
         ("HoldReason", |s| {
             s.state.memory.hold.clone().unwrap_or_default().into()
         }),

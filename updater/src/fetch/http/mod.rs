@@ -137,7 +137,11 @@ impl Session {
             };
             let url = self.mirrors.base(mirror).at(transfer.name);
             let reason = format!("{}: {failure}", super::base::shown(&url));
-            tracing::info!("{}: {reason}", transfer.name);
+            match failure {
+                // Where the last of a series is looked for, this is the good answer.
+                Failure::Absent(_) => tracing::debug!("{}: {reason}", transfer.name),
+                _ => tracing::info!("{}: {reason}", transfer.name),
+            }
             self.tell(&Event::Failed {
                 name: transfer.name,
                 reason: &reason,
