@@ -6,12 +6,14 @@
 //! | [`build`] | reads a build back: /usr, kernel image, version |
 //! | [`artefacts`] | makes streams, patches and leaves |
 //! | [`history`] | reads the releases that a repository has |
+//! | [`signed`] | keeps releases signed for Secure Boot once they are |
 //! | [`release`] | publishes: artefacts, documents, and last the signed metadata |
 
 pub mod artefacts;
 pub mod build;
 pub mod history;
 pub mod release;
+pub mod signed;
 
 use updater::tuf::sign;
 

@@ -10,7 +10,7 @@ use updater::tuf::{Role, Target, Time};
 
 use super::artefacts::{self, Folder, Image};
 use super::build::Build;
-use super::{failed, history};
+use super::{failed, history, signed};
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
 
@@ -90,6 +90,12 @@ pub fn publish(build: &Build, options: &Options, progress: &Progress) -> Result<
             let sequence = options
                 .sequence
                 .unwrap_or_else(|| next(build.epoch, &history));
+            if let Some(newest) = history.first()
+                && let Ok(before) = std::fs::read(place.join(newest.uki.path()))
+                && let Some(warning) = signed::check(&before, &build.uki)?
+            {
+                progress.note(&format!("warning: {warning}"));
+            }
             let older = older(build, options, &history, progress)?;
             let files = folder(image, architecture, build.version.as_str());
             let release = write(

@@ -11,7 +11,7 @@ pub mod signature;
 pub mod table;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use super::pe::{BadPe, Layout};
 use super::secure_boot::certificate::Certificate;

@@ -8,7 +8,7 @@ use crate::boot::secure_boot::testing;
 
 /// A PE32+ file with room for signatures, and a section of 100 bytes and one of 512 with
 /// a byte behind them that no section has.
-fn program() -> Vec<u8> {
+pub fn program() -> Vec<u8> {
     let mut file = vec![0u8; 0x400];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"MZ");
