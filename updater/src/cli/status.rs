@@ -40,7 +40,10 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
     /// The service; none if it does not run.
-    service: Option<View>,
+    service: Option<&'a View>,
+    /// Why it does not answer, if it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_unknown: Option<String>,
 }
 
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
@@ -48,13 +51,18 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let booted = Booted::read(root)
         .map_err(|e| Failure::new(Exit::Environment, format!("reading what is booted: {e}")))?;
     let machine = slots(root);
-    let service = Service::find().map(|service| service.view()).transpose()?;
+    // One that does not answer must not hide the rest.
+    let service = Service::find().map(|service| service.view());
     if args.json {
         print_json(&Answer {
             booted: &booted,
             machine: machine.as_ref().ok(),
             unknown: machine.as_ref().err().map(|e| chain(e)),
-            service,
+            service: service.as_ref().and_then(|view| view.as_ref().ok()),
+            service_unknown: match &service {
+                Some(Err(e)) => Some(e.to_string()),
+                _ => None,
+            },
         })?;
         return Ok(0);
     }
@@ -71,7 +79,8 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             .unwrap_or("none (this system was not booted from a verified /usr)")
     );
     match &service {
-        Some(view) => text.push_str(&explain(view, args.why)),
+        Some(Ok(view)) => text.push_str(&explain(view, args.why)),
+        Some(Err(e)) => text.push_str(&format!("service: {e}\n")),
         None if args.why => text.push_str(&by_hand(root)?),
         None => text.push_str("service: does not run\n"),
     }
