@@ -18,6 +18,11 @@ pub enum Pocket {
     Security,
 }
 
+impl Pocket {
+    /// Every pocket.
+    pub const ALL: [Pocket; 3] = [Pocket::Main, Pocket::Updates, Pocket::Security];
+}
+
 /// One package of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +94,11 @@ impl Lock {
             );
         }
         Ok(lock)
+    }
+
+    /// The pocket of each package of the image.
+    pub fn pockets(&self) -> impl Iterator<Item = Pocket> {
+        self.packages.iter().map(|package| package.pocket)
     }
 
     /// A lock of the tools alone.

@@ -36,10 +36,7 @@ use release::suite_name;
 use transport::{Expected, Failure, Patience, Transport};
 use trust::Trust;
 
-const POCKETS: [Pocket; 3] = [Pocket::Main, Pocket::Updates, Pocket::Security];
-
-/// A suite of a Debian archive with its updates and security pockets, as the
-/// mirror has it now.
+/// A suite of a Debian archive, as the mirror has it now.
 pub struct Archive {
     cache: Cache,
     mirrors: Mirrors,
@@ -61,13 +58,25 @@ pub(crate) struct Conditions {
 }
 
 impl Archive {
-    /// Refreshes and verifies the signed lists of `suite` (for example `trixie`) for
-    /// a Debian architecture. Without a network the cached lists serve while they
-    /// are valid, with a warning.
+    /// Refreshes and verifies the signed lists of `suite` (for example `trixie`), its
+    /// updates and its security fixes, for a Debian architecture. Without a network the
+    /// cached lists serve while they are valid, with a warning.
     pub fn open(
         cache: &Cache,
         mirrors: &Mirrors,
         suite: &str,
+        architecture: &str,
+        progress: &Progress,
+    ) -> Result<Self> {
+        Self::open_pockets(cache, mirrors, suite, &Pocket::ALL, architecture, progress)
+    }
+
+    /// As [`Archive::open`], of these pockets only: no other list is asked for.
+    pub fn open_pockets(
+        cache: &Cache,
+        mirrors: &Mirrors,
+        suite: &str,
+        pockets: &[Pocket],
         architecture: &str,
         progress: &Progress,
     ) -> Result<Self> {
@@ -84,13 +93,22 @@ impl Archive {
             now,
             patience: Patience::default(),
         };
-        Self::open_with(cache, mirrors, suite, architecture, progress, &conditions)
+        Self::open_with(
+            cache,
+            mirrors,
+            suite,
+            pockets,
+            architecture,
+            progress,
+            &conditions,
+        )
     }
 
     pub(crate) fn open_with(
         cache: &Cache,
         mirrors: &Mirrors,
         suite: &str,
+        pockets: &[Pocket],
         architecture: &str,
         progress: &Progress,
         conditions: &Conditions,
@@ -109,7 +127,9 @@ impl Archive {
             suite,
             now: conditions.now,
         };
-        let jobs = POCKETS.map(|pocket| refresh(&transport, cache, mirrors, &judge, pocket));
+        let jobs = pockets
+            .iter()
+            .map(|pocket| refresh(&transport, cache, mirrors, &judge, *pocket));
         let current = transport.block_on(try_join_all(jobs))?;
         warn_stale(suite, &current, progress);
         Ok(Archive {

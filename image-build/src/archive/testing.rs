@@ -13,6 +13,7 @@ use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
 use pgp::types::{KeyDetails, Password, Timestamp};
 use sha2::{Digest, Sha256};
 
+use super::lock::Pocket;
 use super::transport::Patience;
 use super::trust::Trust;
 use super::{Archive, Conditions, Mirrors};
@@ -134,10 +135,20 @@ impl Fake {
     }
 
     pub fn open(&self, cache: &Cache, mirrors: &Mirrors) -> Result<Archive> {
+        self.open_pockets(cache, mirrors, &Pocket::ALL)
+    }
+
+    pub fn open_pockets(
+        &self,
+        cache: &Cache,
+        mirrors: &Mirrors,
+        pockets: &[Pocket],
+    ) -> Result<Archive> {
         Archive::open_with(
             cache,
             mirrors,
             "trixie",
+            pockets,
             "amd64",
             &Progress::quiet(),
             &self.conditions(),

@@ -201,10 +201,11 @@ pub fn resolve(
     cache: &Cache,
     progress: &Progress,
 ) -> Result<Lock> {
-    let archive = Archive::open(
+    let archive = Archive::open_pockets(
         cache,
         mirrors,
         &recipe.suite,
+        &recipe.pockets,
         &recipe.architecture,
         progress,
     )?;
@@ -246,6 +247,7 @@ fn read_lock(path: &Path, recipe: &Recipe) -> Result<Lock> {
     if lock.requested != recipe.requested()
         || lock.suite != recipe.suite
         || lock.architecture != recipe.architecture
+        || lock.pockets().any(|pocket| !recipe.pockets.contains(&pocket))
     {
         return Err(Error::input(format!(
             "{} was made for another package list than recipe {}",

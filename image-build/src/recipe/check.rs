@@ -6,6 +6,7 @@ use updater::tuf::{Clock, Time};
 
 use super::raw::{RawFile, RawRecipe, RawUnit, RawUpdate, RawUser};
 use super::{File, Kernel, Recipe, Size, Unit, Update, User, secure_boot};
+use crate::archive::lock::Pocket;
 use crate::disk::layout::Sizes;
 use crate::error::{Error, Result};
 use crate::tree::clean;
@@ -45,6 +46,7 @@ impl Recipe {
             .suite
             .ok_or_else(|| Error::input("the recipe names no Debian `suite`"))?;
         word("suite", &suite, "-")?;
+        let pockets = check_pockets(raw.pockets)?;
         if let Some(version) = &raw.version {
             check_version(version)?;
         }
@@ -144,6 +146,7 @@ impl Recipe {
             name,
             version: raw.version,
             suite,
+            pockets,
             architecture,
             kernel,
             packages,
@@ -167,6 +170,19 @@ impl Recipe {
             secure_boot: raw.secure_boot.map(secure_boot::check).transpose()?,
         })
     }
+}
+
+fn check_pockets(raw: Option<Vec<Pocket>>) -> Result<Vec<Pocket>> {
+    let mut pockets = raw.unwrap_or(Pocket::ALL.to_vec());
+    pockets.sort();
+    if pockets.first() != Some(&Pocket::Main) {
+        return Err(Error::input("`pockets` is without `main`")
+            .hint("`main` is the suite as it was released; the others only change it"));
+    }
+    if pockets.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Error::input("`pockets` names one twice"));
+    }
+    Ok(pockets)
 }
 
 fn check_update(raw: RawUpdate) -> Result<Update> {
@@ -408,6 +424,10 @@ mod tests {
     fn refuses_what_cannot_work() {
         for (text, want) in [
             ("architecture: m68k", "not supported"),
+            ("pockets: [updates]", "without `main`"),
+            ("pockets: []", "without `main`"),
+            ("pockets: [main, security, main]", "one twice"),
+            ("pockets: [main, secure]", "`secure` is not allowed here"),
             ("version: 1_2", "cannot be used"),
             ("packages: ['vim=9']", "not a Debian package name"),
             ("enable: [docker]", "not a unit name"),
@@ -439,6 +459,14 @@ mod tests {
         ] {
             assert!(error(text).contains(want), "{text}: {}", error(text));
         }
+    }
+
+    #[test]
+    fn pockets_are_all_unless_a_recipe_says_less() {
+        let pockets = |text: &str| Recipe::parse(text).unwrap().pockets;
+        assert_eq!(pockets("extends: minimal"), Pocket::ALL);
+        let text = "extends: minimal\npockets: [security, main]";
+        assert_eq!(pockets(text), [Pocket::Main, Pocket::Security]);
     }
 
     #[test]

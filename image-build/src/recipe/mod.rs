@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::archive::lock::Pocket;
 use crate::disk::layout::Sizes;
 use crate::usr::Compression;
 
@@ -31,6 +32,8 @@ pub struct Recipe {
     pub version: Option<String>,
     /// Debian suite.
     pub suite: String,
+    /// Which parts of the suite packages may come from; sorted, [`Pocket::Main`] first.
+    pub pockets: Vec<Pocket>,
     /// Debian architecture.
     pub architecture: String,
     /// Which kernel package.

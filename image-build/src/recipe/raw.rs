@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::size::Size;
 use super::{Kernel, When};
+use crate::archive::lock::Pocket;
 use crate::usr::Compression;
 
 /// One file. Every key is optional; see the README for their meaning.
@@ -17,6 +18,7 @@ pub struct RawRecipe {
     pub extends: Option<String>,
     pub version: Option<String>,
     pub suite: Option<String>,
+    pub pockets: Option<Vec<Pocket>>,
     pub architecture: Option<String>,
     pub kernel: Option<Kernel>,
     pub packages: Vec<String>,
@@ -184,6 +186,7 @@ impl RawRecipe {
             extends: None,
             version: self.version.or(base.version),
             suite: self.suite.or(base.suite),
+            pockets: self.pockets.or(base.pockets),
             architecture: self.architecture.or(base.architecture),
             kernel: self.kernel.or(base.kernel),
             compression: self.compression.or(base.compression),

@@ -39,6 +39,7 @@ fn without_a_network_the_cache_serves() {
             &cache,
             &mirrors,
             "trixie",
+            &Pocket::ALL,
             "amd64",
             &Progress::quiet(),
             &late,
@@ -53,6 +54,19 @@ fn without_a_network_the_cache_serves() {
         "http://127.0.0.1",
         "network connection",
     );
+}
+
+#[test]
+fn pockets_that_are_left_out_are_not_asked_for() {
+    let mut fake = Fake::new();
+    fake.files.retain(|path, _| path.contains("debian/") && !path.contains("-updates"));
+    let server = Server::new(&fake);
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::open(Some(dir.path())).unwrap();
+    assert!(fake.open(&cache, &server.mirrors()).is_err());
+    let archive = fake.open_pockets(&cache, &server.mirrors(), &[Pocket::Main]);
+    let lock = archive.unwrap().resolve(&["app".to_string()], &[]).unwrap();
+    assert!(lock.pockets().eq([Pocket::Main; 2]));
 }
 
 #[test]
@@ -118,6 +132,7 @@ fn a_list_of_another_time_is_refused() {
             &w.cache,
             &w.mirrors,
             "trixie",
+            &Pocket::ALL,
             "amd64",
             &Progress::quiet(),
             &conditions,
