@@ -124,7 +124,7 @@ impl Report {
             self.name, self.version, self.kernel, self.root_hash
         );
         for (name, bytes) in &self.sizes {
-            let _ = writeln!(out, "  {name:<28} {:>9}", megabytes(*bytes));
+            let _ = writeln!(out, "  {name:<28} {:>9}", size(*bytes));
         }
         for (name, room) in [
             ("usr slot", &self.usr_slot),
@@ -135,17 +135,22 @@ impl Report {
                 out,
                 "  {name:<28} {:>3} % of {}",
                 room.percent(),
-                megabytes(room.size)
+                size(room.size)
             );
         }
         out
     }
 }
 
-/// Decimal megabytes with one digit, as file sizes are usually given.
-pub fn megabytes(bytes: u64) -> String {
-    let tenths = (bytes + 50_000) / 100_000;
-    format!("{}.{} MB", tenths / 10, tenths % 10)
+/// Decimal megabytes with one digit, as file sizes are usually given; kilobytes where
+/// that would say nothing.
+pub fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..100_000 => (100, "kB"),
+        _ => (100_000, "MB"),
+    };
+    let tenths = (bytes + unit / 2) / unit;
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]
@@ -154,8 +159,10 @@ mod tests {
 
     #[test]
     fn rounds() {
-        assert_eq!(megabytes(0), "0.0 MB");
-        assert_eq!(megabytes(1_949_999), "1.9 MB");
-        assert_eq!(megabytes(1_950_000), "2.0 MB");
+        assert_eq!(size(0), "0.0 kB");
+        assert_eq!(size(1_449), "1.4 kB");
+        assert_eq!(size(100_000), "0.1 MB");
+        assert_eq!(size(1_949_999), "1.9 MB");
+        assert_eq!(size(1_950_000), "2.0 MB");
     }
 }

@@ -21,6 +21,7 @@ pub mod install;
 #[cfg(test)]
 mod proof;
 pub mod release;
+pub mod reset;
 pub mod slots;
 pub mod state;
 pub mod status;

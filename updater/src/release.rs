@@ -48,6 +48,10 @@ pub struct Channel {
     /// machine goes below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<String>,
+    /// Machines may go back to the release from newer ones: the publisher's permit for a
+    /// downgrade.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub downgrade: bool,
 }
 
 /// One release.

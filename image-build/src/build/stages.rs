@@ -18,7 +18,7 @@ use crate::format::Format;
 use crate::package;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
-use crate::report::{self, Report, Room, megabytes};
+use crate::report::{self, Report, Room};
 use crate::tools::Tools;
 use crate::tree::Tree;
 use crate::{usr, verity};
@@ -96,8 +96,8 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
     let by = job.signer.map(|signer| signer.certificate().subject());
     step.done(&format!(
         "UKI {}, initrd {}{}",
-        megabytes(uki.len() as u64),
-        megabytes(initrd.len() as u64),
+        report::size(uki.len() as u64),
+        report::size(initrd.len() as u64),
         by.map_or(String::new(), |by| format!(", signed by {by}"))
     ));
 
@@ -112,7 +112,7 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
         verity: &hashes,
     };
     assemble::write(&parts, &raw)?;
-    step.done(&format!("{} virtual", megabytes(sizes.disk)));
+    step.done(&format!("{} virtual", report::size(sizes.disk)));
 
     let mut names = Vec::new();
     let mut made = Vec::new();
@@ -130,7 +130,7 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
             _ => format.write(&raw, &path)?,
         }
         let bytes = stored(&job.staging.path(&name))?;
-        step.done(&megabytes(bytes));
+        step.done(&report::size(bytes));
         made.push((name.clone(), bytes));
         names.push(name);
     }
@@ -194,7 +194,7 @@ fn compose(job: &Job) -> Result<Composition> {
     step.done(&format!(
         "{} files, {}",
         composition.tree.len(),
-        megabytes(composition.tree.file_bytes())
+        report::size(composition.tree.file_bytes())
     ));
     Ok(composition)
 }
@@ -210,7 +210,7 @@ fn usr_image(job: &Job, tree: &Tree, out: &std::path::Path) -> Result<u64> {
         slot: job.recipe.sizes.usr,
     };
     let len = usr::write(tree, job.tools, &options, out)?;
-    step.done(&megabytes(len));
+    step.done(&report::size(len));
     Ok(len)
 }
 

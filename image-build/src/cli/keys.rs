@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde::Serialize;
-use updater::tuf::sign::{self, Keyring, Policy, Repository};
+use updater::tuf::sign::{self, Keyring, Lock, Policy, Repository};
 use updater::tuf::{Role, Time};
 
 use super::secure_boot;
@@ -178,12 +178,12 @@ pub(super) fn main(args: &Args) -> Result<ExitCode> {
             }
         }
         Verb::Rotate(args) => {
-            let mut repository = open(&args.place)?;
+            let (_lock, mut repository) = open_alone(&args.place)?;
             rotate(&mut repository, args)?;
             report(&repository, args.place.json)?;
         }
         Verb::Renew(args) => {
-            let mut repository = open(&args.place)?;
+            let (_lock, mut repository) = open_alone(&args.place)?;
             repository.renew(args.role).map_err(failed)?;
             report(&repository, args.place.json)?;
         }
@@ -207,6 +207,12 @@ fn metadata(repository: &Path) -> PathBuf {
 fn open(place: &Place) -> Result<Repository> {
     let keyring = Keyring::open(&place.keys).map_err(failed)?;
     Repository::open(&metadata(&place.repository), keyring, Time::now()).map_err(failed)
+}
+
+/// For changes.
+fn open_alone(place: &Place) -> Result<(Lock, Repository)> {
+    let lock = Lock::take(&metadata(&place.repository)).map_err(failed)?;
+    Ok((lock, open(place)?))
 }
 
 fn init(args: &Init) -> Result<Repository> {

@@ -7,7 +7,7 @@ use crate::cli::Session;
 use crate::error::{Context, Result};
 use crate::publish::build::Build;
 use crate::publish::release::{Against, Options, publish};
-use crate::report::megabytes;
+use crate::report::size;
 
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ use crate::report::megabytes;
     image-build publish out --repository repo --keys keys\n  \
     image-build publish out --repository repo --keys keys --channel beta --against 3\n  \
     image-build publish out --repository repo --keys keys --against ../older/out\n  \
-    image-build publish out --repository repo --keys keys --floor 20261101.0900\n\n\
+    image-build publish out --repository repo --keys keys --floor 20261101.0900 --keep 12\n\n\
     Publishing a version that is there already puts it on another channel. Any web server can\n\
     serve the repository's folder; it may do so while this runs.")]
 pub struct Args {
@@ -51,6 +51,14 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     sequence: Option<u64>,
 
+    /// Keep so many of the newest releases, and those that channels offer or have as their floor [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    keep: Option<u64>,
+
+    /// Let machines go back to this release from newer ones, as long as the channel says so
+    #[arg(long)]
+    allow_downgrade: bool,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -66,6 +74,10 @@ pub(super) fn main(args: &Args, session: &Session) -> Result<ExitCode> {
         channel: args.channel.clone(),
         floor: args.floor.clone(),
         sequence: args.sequence,
+        keep: args
+            .keep
+            .map(|keep| usize::try_from(keep).unwrap_or(usize::MAX)),
+        downgrade: args.allow_downgrade,
         against: args.against.iter().map(|text| against(text)).collect(),
     };
     let published = publish(&build, &options, &session.progress)?;
@@ -87,10 +99,13 @@ pub(super) fn main(args: &Args, session: &Session) -> Result<ExitCode> {
             " (it was published before)"
         }
     );
-    println!("  kernel image {}", megabytes(published.kernel));
-    println!("  whole /usr   {}", megabytes(published.full));
+    println!("  kernel image {}", size(published.kernel));
+    println!("  whole /usr   {}", size(published.full));
     for (version, bytes) in &published.patches {
-        println!("  from {version}: {}", megabytes(*bytes));
+        println!("  from {version}: {}", size(*bytes));
+    }
+    if !published.retired.is_empty() {
+        println!("  no longer there: {}", published.retired.join(", "));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -102,13 +117,9 @@ fn against(text: &str) -> Against {
 
 /// A channel's name is a file's.
 fn channel(text: &str) -> std::result::Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let good = (1..=64).contains(&text.len())
-        && text.chars().all(plain)
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if good {
+    if updater::config::is_name(text) {
         Ok(text.to_owned())
     } else {
-        Err("1 to 64 letters, digits, dots, dashes and underscores; a letter or digit first".into())
+        Err(updater::config::NAME_RULE.to_owned())
     }
 }

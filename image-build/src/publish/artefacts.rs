@@ -18,7 +18,7 @@ use updater::release::{Artefact, Digest, Patch, Stream, Usr};
 use crate::error::{Context, Error, Result};
 use crate::inspect::{self, Disk};
 use crate::progress::Progress;
-use crate::report::megabytes;
+use crate::report;
 use crate::verity::{self, BLOCK, DIGEST, HashTree};
 
 /// A finished /usr: a file of its own, or a partition in the file of a disk.
@@ -226,12 +226,12 @@ pub fn write(
 ) -> Result<Usr> {
     let step = progress.step("full stream", 0);
     let full = full(image, folder)?;
-    step.done(&megabytes(full.data.length));
+    step.done(&report::size(full.data.length));
     let mut patches = Vec::new();
     for (version, old) in older {
         let step = progress.step("patch", 0);
         let patch = patch(image, version, old, folder)?;
-        let size = megabytes(patch.stream.data.length);
+        let size = report::size(patch.stream.data.length);
         if patch.stream.data.length < full.data.length / 10 * 9 {
             step.done(&format!("from {version}: {size}"));
             patches.push(patch);

@@ -5,8 +5,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
-use updater::release::{MAX_DOCUMENT, Release};
+use updater::release::{Channel, MAX_DOCUMENT, Release};
 use updater::tuf::{Target, json};
 
 use super::artefacts::Image;
@@ -18,6 +19,32 @@ pub fn release(
     targets: &BTreeMap<String, Target>,
     name: &str,
 ) -> Result<Option<Release>> {
+    document(repository, targets, name)
+}
+
+/// All channels of an image.
+pub fn channels(
+    repository: &Path,
+    targets: &BTreeMap<String, Target>,
+    image: &str,
+    architecture: &str,
+) -> Result<Vec<Channel>> {
+    let folder = format!("{image}/{architecture}/");
+    let mut found = Vec::new();
+    for name in targets.keys() {
+        let file = name.strip_prefix(&folder).unwrap_or("/");
+        if file.ends_with(".json") && !file.contains('/') {
+            found.extend(document(repository, targets, name)?);
+        }
+    }
+    Ok(found)
+}
+
+fn document<T: DeserializeOwned>(
+    repository: &Path,
+    targets: &BTreeMap<String, Target>,
+    name: &str,
+) -> Result<Option<T>> {
     let Some(target) = targets.get(name) else {
         return Ok(None);
     };

@@ -7,12 +7,14 @@
 //! | [`artefacts`] | makes streams, patches and leaves |
 //! | [`history`] | reads the releases that a repository has |
 //! | [`signed`] | keeps releases signed for Secure Boot once they are |
+//! | [`retire`] | takes old releases away |
 //! | [`release`] | publishes: artefacts, documents, and last the signed metadata |
 
 pub mod artefacts;
 pub mod build;
 pub mod history;
 pub mod release;
+pub mod retire;
 pub mod signed;
 
 use updater::tuf::sign;
@@ -26,7 +28,7 @@ pub fn failed(error: sign::Error) -> Error {
     let what = error.to_string();
     let told = match error {
         E::Io { source, .. } => Error::environment(what).because(source),
-        E::Command { .. } => Error::environment(what),
+        E::Command { .. } | E::Busy(_) => Error::environment(what),
         E::Repository { source, .. } => Error::refused(what).because(source),
         E::Key { .. } | E::Keys { .. } | E::Exists(_) | E::Request(_) => Error::input(what),
     };

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use updater::release::{Channel, FORMAT, Release, channel_name, folder, release_name};
-use updater::tuf::sign::{Keyring, Repository};
+use updater::tuf::sign::{Keyring, Lock, Repository};
 use updater::tuf::{Role, Target, Time};
 
 use super::artefacts::{self, Folder, Image};
 use super::build::Build;
-use super::{failed, history, signed};
+use super::{failed, history, retire, signed};
 use crate::error::{Context, Error, Result};
 use crate::progress::Progress;
 
@@ -33,6 +33,10 @@ pub struct Options {
     pub sequence: Option<u64>,
     /// What patches are made against.
     pub against: Vec<Against>,
+    /// How many releases stay in the repository, if not all.
+    pub keep: Option<usize>,
+    /// Machines may go back to the release from newer ones.
+    pub downgrade: bool,
 }
 
 /// Older releases to make patches against.
@@ -65,13 +69,15 @@ pub struct Published {
     pub patches: Vec<(String, u64)>,
     /// Bytes of the kernel image.
     pub kernel: u64,
+    /// Versions that were taken out of the repository.
+    pub retired: Vec<String>,
 }
 
 /// Publishes a build.
 pub fn publish(build: &Build, options: &Options, progress: &Progress) -> Result<Published> {
     let (image, architecture) = (build.name.as_str(), build.architecture.as_str());
     let place = options.repository.as_path();
-    let mut repository = open(options)?;
+    let (_lock, mut repository) = open(options)?;
     let mut targets = repository.targets();
     let name = release_name(image, architecture, build.version.as_str());
     if let Some(floor) = &options.floor
@@ -114,6 +120,7 @@ pub fn publish(build: &Build, options: &Options, progress: &Progress) -> Result<
         channel: options.channel.clone(),
         version: release.version.clone(),
         floor: options.floor.clone(),
+        downgrade: options.downgrade,
     };
     let target = document(
         place,
@@ -122,9 +129,14 @@ pub fn publish(build: &Build, options: &Options, progress: &Progress) -> Result<
         &channel,
     )?;
     targets.insert(channel_name(image, architecture, &options.channel), target);
+    let retired = match options.keep {
+        Some(keep) => retire::choose(place, &mut targets, image, architecture, keep)?,
+        None => Vec::new(),
+    };
     let step = progress.step("sign", 0);
-    repository.publish(targets).map_err(failed)?;
+    repository.publish(targets.clone()).map_err(failed)?;
     repository.prune(KEEP).map_err(failed)?;
+    retire::remove(place, &targets, &retired)?;
     step.done(&format!("{} on {}", release.version, options.channel));
     let bytes = |stream: &updater::release::Stream| stream.index.length + stream.data.length;
     let patches = release.usr.patches.iter();
@@ -139,13 +151,14 @@ pub fn publish(build: &Build, options: &Options, progress: &Progress) -> Result<
             .map(|patch| (patch.from_version.clone(), bytes(&patch.stream)))
             .collect(),
         kernel: release.uki.length,
+        retired: retired.into_iter().map(|old| old.release.version).collect(),
         version: release.version,
     })
 }
 
 /// Opens the repository. The keys that will be needed are asked for first: what
 /// comes before them takes minutes.
-fn open(options: &Options) -> Result<Repository> {
+fn open(options: &Options) -> Result<(Lock, Repository)> {
     let hint = "make keys and repository with `image-build keys init KEYS --repository DIR`";
     for folder in [options.keys.clone(), options.repository.join("metadata")] {
         if !folder.is_dir() {
@@ -155,12 +168,13 @@ fn open(options: &Options) -> Result<Repository> {
     }
     let keyring = Keyring::open(&options.keys).map_err(failed)?;
     let metadata = options.repository.join("metadata");
+    let lock = Lock::take(&metadata).map_err(failed)?;
     let repository = Repository::open(&metadata, keyring, Time::now()).map_err(failed)?;
     for role in [Role::Targets, Role::Snapshot, Role::Timestamp] {
         let root = &repository.root().body;
         repository.keyring().signers(root, role).map_err(failed)?;
     }
-    Ok(repository)
+    Ok((lock, repository))
 }
 
 /// A version that is there already must be the same build.
@@ -321,6 +335,8 @@ mod tests {
                 floor: None,
                 sequence: None,
                 against: vec![Against::Newest(1)],
+                keep: None,
+                downgrade: false,
             }
         }
 
@@ -350,6 +366,8 @@ mod tests {
                 channel: channel.into(),
                 now: Time::now(),
                 again: false,
+                downgrade: false,
+                pin: None,
             };
             check(&machine, &setup, &mut *self.source()).unwrap()
         }
@@ -450,5 +468,57 @@ mod tests {
         };
         let refused = publish(&two, &keys, &Progress::quiet()).map_err(|e| e.kind());
         assert_eq!(refused.err(), Some(Kind::Input));
+    }
+
+    #[test]
+    fn a_second_publisher_is_turned_away() {
+        let repo = Repo::new();
+        let one = build(repo.dir.path(), "1", &noise(1, 1 << 20));
+        let first = open(&repo.options()).unwrap();
+        let error = repo.publish(&one).unwrap_err();
+        assert_eq!(error.kind(), Kind::Environment);
+        assert!(error.chain().contains("another publisher"), "{error:?}");
+        drop(first);
+        repo.publish(&one).unwrap();
+    }
+
+    #[test]
+    fn old_releases_go_and_what_is_needed_stays() {
+        let repo = Repo::new();
+        let usr = |n: u64| noise(n, 1 << 20);
+        let builds: Vec<Build> = (1..=5)
+            .map(|n| build(repo.dir.path(), &n.to_string(), &usr(n)))
+            .collect();
+        for build in &builds[..4] {
+            repo.publish(build).unwrap();
+        }
+        let beta = Options {
+            channel: "beta".into(),
+            floor: Some("1".into()),
+            ..repo.options()
+        };
+        publish(&builds[1], &beta, &Progress::quiet()).unwrap();
+        let last = Options {
+            keep: Some(2),
+            ..repo.options()
+        };
+        let published = publish(&builds[4], &last, &Progress::quiet()).unwrap();
+        // 5 and 4 are the newest, 2 is on a channel, 1 is its floor.
+        assert_eq!(published.retired, ["3"]);
+        let folder = last.repository.join("targets/docker/amd64");
+        let there = |version: &str| folder.join(version).exists();
+        assert_eq!(
+            ["1", "2", "3", "4", "5"].map(there),
+            [true, true, false, true, true]
+        );
+        // Those that stay are whole: patches against them can be made.
+        let six = build(repo.dir.path(), "6", &usr(6));
+        let all = Options {
+            against: vec![Against::Newest(9)],
+            ..last
+        };
+        publish(&six, &all, &Progress::quiet()).unwrap();
+        assert_eq!(repo.check(&builds[0], "stable").version, "6");
+        assert_eq!(repo.check(&builds[0], "beta").version, "2");
     }
 }

@@ -128,6 +128,11 @@ pub fn mount(
             let number = add(disk)?;
             disk.write_table()?;
             disk.announce_partitions()?;
+            log::info(&format!(
+                "first boot: root partition {number} of {}, {} MiB",
+                disk.name,
+                disk.partition_bytes(number) >> 20
+            ));
             number
         }
     };
@@ -200,16 +205,9 @@ fn add(disk: &mut Disk) -> Result<u32, Failure> {
         attributes: Attributes::GROW_FILE_SYSTEM,
         name: NEW.into(),
     };
-    let number = disk
-        .table
+    disk.table
         .add(partition)
-        .or_fail("adding the root partition", CHECK_DISK)?;
-    log::info(&format!(
-        "first boot: root partition {number} of {}, {} MiB",
-        disk.name,
-        disk.partition_bytes(number) >> 20
-    ));
-    Ok(number)
+        .or_fail("adding the root partition", CHECK_DISK)
 }
 
 fn content(path: &str) -> Result<Content, Failure> {

@@ -5,6 +5,7 @@ mod boot;
 mod hostile;
 mod machines;
 mod metadata;
+mod reset;
 mod slide;
 mod state;
 mod verity;

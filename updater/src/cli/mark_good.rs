@@ -54,7 +54,8 @@ fn directly(root: &Path, force: bool) -> Result<String, Failure> {
     let _lock = Lock::wait(&folder, PATIENCE).map_err(place::failure)?;
     let machine = Machine::open(root).map_err(no_machine)?;
     let boot = machine.boot();
-    bless(&folder, &boot, force).map_err(place::failure)?;
+    let identity = Identity::read(root).map_err(|e| place::failure(e.into()))?;
+    bless(&folder, &identity, &boot, force).map_err(place::failure)?;
     let state = boot.state().map_err(failure)?;
     Ok(format!(
         "slot {}: {} is good\n",

@@ -5,10 +5,12 @@
 mod check;
 mod daemon;
 mod deadline;
+mod factory_reset;
 mod failure;
 mod hold;
 mod mark_good;
 mod output;
+mod pin;
 mod place;
 mod reboot;
 mod rollback;
@@ -48,10 +50,16 @@ enum Verb {
     Hold(hold::HoldArgs),
     /// Let a release be tried again that this machine went back from
     Allow(hold::AllowArgs),
+    /// Stay at one release, or go to it, whatever the channel offers
+    Pin(pin::Args),
+    /// Follow the channel again
+    Unpin(pin::NoArgs),
     /// Go back to the other slot
     Rollback(rollback::Args),
     /// Declare the booted slot good
     MarkGood(mark_good::Args),
+    /// Make / anew at the next boot
+    FactoryReset(factory_reset::Args),
     /// Run the service that keeps the machine up to date
     Daemon(daemon::Args),
     /// End a trial boot that hangs
@@ -70,8 +78,11 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Reboot(args) => reboot::run(&args),
         Verb::Hold(args) => hold::hold(&args),
         Verb::Allow(args) => hold::allow(&args),
+        Verb::Pin(args) => pin::run(&args),
+        Verb::Unpin(args) => pin::undo(&args),
         Verb::Rollback(args) => rollback::run(&args),
         Verb::MarkGood(args) => mark_good::run(&args),
+        Verb::FactoryReset(args) => factory_reset::run(&args),
         Verb::Daemon(args) => daemon::run(&args),
         Verb::Deadline(args) => deadline::run(&args),
         Verb::Tuf(args) => tuf::run(&args),

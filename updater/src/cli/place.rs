@@ -58,9 +58,14 @@ impl PlaceArgs {
             setup: Setup {
                 state,
                 root: shipped,
-                channel: self.channel.clone().unwrap_or(config.channel),
+                channel: self
+                    .channel
+                    .clone()
+                    .unwrap_or_else(|| config.channel.clone()),
                 now: Time::now(),
                 again: false,
+                downgrade: false,
+                pin: config.pin,
             },
             source,
             _lock: lock,

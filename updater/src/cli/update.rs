@@ -29,6 +29,10 @@ pub(super) struct Args {
     #[arg(long)]
     again: bool,
 
+    /// Take a release that is older than what runs, or ran well here, too
+    #[arg(long)]
+    allow_downgrade: bool,
+
     /// Print events as JSON, one in a line
     #[arg(long)]
     json: bool,
@@ -53,7 +57,8 @@ enum End<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
-    match args.place.service() {
+    // The service has no word for a downgrade.
+    match args.place.service().filter(|_| !args.allow_downgrade) {
         Some(service) => ask(&service, args),
         None => install(args),
     }
@@ -107,6 +112,7 @@ fn install(args: &Args) -> Result<u8, Failure> {
     let root = Path::new("/");
     let mut place = args.place.open(root)?;
     place.setup.again = args.again;
+    place.setup.downgrade = args.allow_downgrade;
     let found = check(&place.machine, &place.setup, &mut *place.source).map_err(failure)?;
     let version = found.version.as_str();
     let Some(offer) = &found.offer else {

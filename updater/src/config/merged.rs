@@ -14,6 +14,8 @@ pub enum Key {
     Servers,
     /// `channel`.
     Channel,
+    /// `pin`.
+    Pin,
     /// `group`.
     Group,
     /// `poll-interval`.
@@ -36,10 +38,11 @@ pub enum Key {
 
 impl Key {
     /// Every key.
-    pub const ALL: [Key; 12] = [
+    pub const ALL: [Key; 13] = [
         Key::Enabled,
         Key::Servers,
         Key::Channel,
+        Key::Pin,
         Key::Group,
         Key::PollInterval,
         Key::RateLimit,
@@ -57,6 +60,7 @@ impl Key {
             Key::Enabled => "enabled",
             Key::Servers => "servers",
             Key::Channel => "channel",
+            Key::Pin => "pin",
             Key::Group => "group",
             Key::PollInterval => "poll-interval",
             Key::RateLimit => "rate-limit",

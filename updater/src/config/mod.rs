@@ -14,6 +14,7 @@
 //! | `enabled` | `true`, `false`: look for releases and install them | `true` |
 //! | `servers` | list of repositories, tried in order: `https://`, `http://`, `file://` | none |
 //! | `channel` | `stable` | `stable` |
+//! | `pin` | the only version to run, whatever the channel offers; `none` | `none` |
 //! | `group` | who shares a rollout and a reboot lock | `default` |
 //! | `poll-interval` | `45m`; 1 min to 7 days | `45m` |
 //! | `rate-limit` | bytes per second: `512KiB`, `10MiB`; `none` | `none` |
@@ -31,7 +32,7 @@
 //! **What is wrong is refused and told, with file, line and column, and nothing is
 //! done that a right file might have forbidden:** with any problem no reboot is made
 //! without an operator, updates stay staged. When a file cannot be read at all, or
-//! its `enabled` is wrong, nothing is fetched either, for it might have said so.
+//! its `enabled` or `pin` is wrong, nothing is fetched either, for it might have said so.
 
 mod files;
 mod legacy;
@@ -48,7 +49,7 @@ pub use merged::{Key, Merged};
 pub use problem::{Problem, Spot};
 pub use raw::{Entry, Raw, Value};
 pub(crate) use text::in_words;
-pub use valid::{Config, Strategy};
+pub use valid::{Config, NAME_RULE, Strategy, is_name};
 pub(crate) use window::opening;
 pub use window::{Opening, Window};
 

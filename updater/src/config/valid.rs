@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::merged::{Origin, unknown};
 use super::{Key, Merged, Problem, Value, Window, text, window};
+use crate::version::Version;
 
 /// Checked configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Config {
     pub servers: Vec<String>,
     /// Channel to follow.
     pub channel: String,
+    /// The only version to run, whatever the channel offers.
+    pub pin: Option<String>,
     /// Who shares a rollout and a reboot lock.
     pub group: String,
     /// Time between two looks for a release.
@@ -77,6 +80,7 @@ impl Default for Config {
             enabled: true,
             servers: Vec::new(),
             channel: "stable".to_owned(),
+            pin: None,
             group: "default".to_owned(),
             poll_interval: Duration::from_secs(45 * 60),
             rate_limit: None,
@@ -92,12 +96,13 @@ impl Default for Config {
 
 impl Config {
     /// Checks every key. A value that is wrong is a problem and its default is used,
-    /// but a wrong `enabled` is `false`.
+    /// but with a wrong `enabled` or `pin` nothing is installed unasked.
     pub(super) fn from_merged(merged: &Merged, problems: &mut Vec<Problem>) -> Self {
         let mut config = Config::default();
         for (key, origin) in &merged.keys {
             if let Err(problem) = config.set(*key, origin) {
-                if *key == Key::Enabled {
+                // Neither must be forgotten because of a typing error.
+                if matches!(key, Key::Enabled | Key::Pin) {
                     config.enabled = false;
                 }
                 problems.push(problem);
@@ -114,6 +119,7 @@ impl Config {
             Key::Enabled => self.enabled = boolean(origin)?,
             Key::Servers => self.servers = servers(origin)?,
             Key::Channel => self.channel = name(origin)?,
+            Key::Pin => self.pin = optional(origin, version)?,
             Key::Group => self.group = name(origin)?,
             Key::PollInterval => self.poll_interval = span(origin, minutes(1), 7 * day)?,
             Key::RateLimit => self.rate_limit = optional(origin, rate)?,
@@ -166,19 +172,25 @@ fn boolean(origin: &Origin) -> Result<bool, Problem> {
     }
 }
 
-/// A name that may be part of a path and of a lock's key.
+/// What [`is_name`] asks for, in words.
+pub const NAME_RULE: &str =
+    "1 to 64 letters, digits, dots, dashes and underscores; a letter or digit first";
+
+/// Whether a text can be the name of a channel or a group: it becomes part of a path and
+/// of a lock's key.
+pub fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=64).contains(&text.len())
+        && text.chars().all(plain)
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
 fn name(origin: &Origin) -> Result<String, Problem> {
     let text = origin.text()?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let good = (1..=64).contains(&text.len())
-        && text.chars().all(plain)
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if good {
+    if is_name(text) {
         Ok(text.to_owned())
     } else {
-        Err(origin
-            .wrong("is not a name")
-            .hint("1 to 64 letters, digits, dots, dashes and underscores; a letter or digit first"))
+        Err(origin.wrong("is not a name").hint(NAME_RULE))
     }
 }
 
@@ -205,6 +217,13 @@ fn optional<T>(
     match origin.text()? {
         "none" => Ok(None),
         text => read(origin, text).map(Some),
+    }
+}
+
+fn version(origin: &Origin, text: &str) -> Result<String, Problem> {
+    match text.parse::<Version>() {
+        Ok(version) => Ok(version.to_string()),
+        Err(e) => Err(origin.wrong(format!("is not a version: {e}"))),
     }
 }
 

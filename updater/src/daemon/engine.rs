@@ -433,6 +433,7 @@ fn policy(options: &Options, loaded: &Loaded) -> Policy {
         automatic: config.enabled && !config.servers.is_empty(),
         broken: !loaded.problems.is_empty(),
         reboots: config.strategy != Strategy::Off,
+        pin: config.pin.clone(),
         locks: !matches!(config.strategy, Strategy::Reboot | Strategy::Off),
         poll: config.poll_interval.as_secs(),
         warning: config.warning.as_secs(),

@@ -123,6 +123,7 @@ fn offers_3() -> Plan {
             release: known("3", 30),
             download: 1000,
             from: None,
+            downgrade: false,
         }),
         ..Plan::default()
     }

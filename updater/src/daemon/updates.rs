@@ -12,6 +12,7 @@ use crate::install::{Journal, Step};
 use crate::slots::Disk;
 use crate::state::{Facts, Found, Known, Offer, Stage, Trouble, TroubleKind};
 use crate::tuf::Time;
+use crate::update::floor::Floor;
 use crate::update::{
     self, Error, Event, Identity, JOURNAL, Lock, Refused, Setup, Work, bless, check, place,
     roll_back, trial,
@@ -94,7 +95,11 @@ impl<G: Ground> Updates<G> {
     }
 
     fn know(&self) -> Result<Facts, Error> {
-        let (state, identity) = (self.state(), self.ground.identity()?);
+        let (state, mut identity) = (self.state(), self.ground.identity()?);
+        // A file that cannot be read is told of by the next check.
+        if let Ok(floor) = Floor::read(&state) {
+            identity.sequence = floor.running(&identity);
+        }
         let journal = Journal::new(&state.join(JOURNAL));
         let boot_id = self.ground.root().join("proc/sys/kernel/random/boot_id");
         let boot_id = std::fs::read_to_string(boot_id).unwrap_or_default();
@@ -117,10 +122,12 @@ impl<G: Ground> Updates<G> {
             now: Time::now(),
             // Whether it is tried again is decided by who asked for this.
             again: true,
+            downgrade: false,
+            pin: self.config.pin.clone(),
         };
         let _lock = Lock::wait(&setup.state, PATIENCE)?;
         let found = match check(&identity, &setup, &mut *source) {
-            Err(Error::Refused(older @ Refused::Older { .. })) => {
+            Err(Error::Refused(older @ (Refused::Older { .. } | Refused::BelowBest { .. }))) => {
                 tracing::info!("{older}");
                 return Ok(Found::Nothing);
             }
@@ -134,6 +141,7 @@ impl<G: Ground> Updates<G> {
             release: known(&offer),
             download: offer.download(&identity),
             from: from.clone(),
+            downgrade: offer.downgrade,
         };
         self.found = Some((offer, from));
         Ok(Found::Offer(told))
@@ -209,8 +217,10 @@ impl<G: Ground> Worker for Updates<G> {
 
     fn bless(&mut self) -> Result<(), Trouble> {
         let state = self.state();
-        let result = Lock::wait(&state, PATIENCE)
-            .and_then(|_lock| self.with(|_, boot| bless(&state, boot, false)));
+        let result = Lock::wait(&state, PATIENCE).and_then(|_lock| {
+            let identity = self.ground.identity()?;
+            self.with(|_, boot| bless(&state, &identity, boot, false))
+        });
         result.map_err(|e| trouble(&e))
     }
 

@@ -114,6 +114,12 @@ impl Machine {
             .to_owned())
     }
 
+    /// Whether a partition is what is mounted at `place`.
+    pub fn is_mounted(&self, number: u32, place: &str) -> Result<bool, NotMounted> {
+        let mounts = read(&self.root.join("proc/self/mountinfo"))?;
+        Ok(device_of(&mounts, place) == Some(&*self.partition_device(number)?))
+    }
+
     /// Opens a partition that must be where the table has it, and that nobody uses.
     pub(super) fn open_partition(&self, wanted: u32, start: u64, len: u64) -> Result<File, Error> {
         let sys = self.partition(wanted)?;
@@ -225,6 +231,9 @@ mod tests {
         );
         assert_eq!(machine.partition_device(6).unwrap(), "254:6");
         assert!(machine.partition_node(9).is_err());
+        assert!(!machine.is_mounted(6, "/").unwrap());
+        put(root.path(), "sys/class/block/vda/vda6/dev", "254:8\n");
+        assert!(machine.is_mounted(6, "/").unwrap());
         assert!(machine.open_partition(6, 4096 * 512, 64 * 512).is_ok());
         assert!(matches!(
             machine.open_partition(6, 4096 * 512, 65 * 512),

@@ -171,6 +171,35 @@ impl Disk {
         self.table.by_type(types::ESP).next()
     }
 
+    /// The root partition: of a machine the one that is mounted as `/`, of an image the
+    /// first of that type.
+    pub fn root(&self) -> Result<&Partition, Error> {
+        for partition in self.table.by_type(types::ROOT) {
+            let Some(machine) = &self.machine else {
+                return Ok(partition);
+            };
+            if machine.is_mounted(partition.number, "/")? {
+                return Ok(partition);
+            }
+        }
+        Err(Error::NoRoot(self.name.clone()))
+    }
+
+    /// Gives the root partition another name, which tells `init` what to do with it.
+    pub fn name_root(&mut self, name: &str) -> Result<(), Error> {
+        let number = self.root()?.number;
+        let mut table = self.table.clone();
+        for partition in &mut table.partitions {
+            if partition.number == number {
+                partition.name = name.to_owned();
+            }
+        }
+        self.write(&table)?;
+        self.table = table;
+        self.damage = None;
+        Ok(())
+    }
+
     /// The machine the disk belongs to; none for an image.
     pub fn machine(&self) -> Option<&Machine> {
         self.machine.as_ref()

@@ -6,7 +6,8 @@
 //! hash (Discoverable Partitions Specification). `init` finds /usr by them, so a
 //! slot with other PARTUUIDs cannot be booted whatever bytes are in it.
 //!
-//! [`Disk`] changes the slot that is not running, and no other. The table is
+//! [`Disk`] changes the slot that is not running, and no other; and the name of the
+//! root partition. The table is
 //! written backup first, then the primary copy, flushed and read back between the
 //! two. Every reader of ours takes the primary copy and falls back to the backup
 //! when a checksum is wrong, so the primary copy is where a change happens: before
@@ -178,6 +179,9 @@ pub enum Error {
         /// The root hash on the command line.
         hash: RootHash,
     },
+    /// `/` is elsewhere.
+    #[error("{0} has no root partition that is mounted as /")]
+    NoRoot(String),
     /// A partition cannot hold the release.
     #[error("partition {number} of {disk} has {have} bytes; the release needs {need}")]
     TooSmall {
@@ -228,6 +232,7 @@ impl Error {
             Error::NotRunning { .. } => {
                 "the table was changed since boot: reboot, or write the image again"
             }
+            Error::NoRoot(_) => "this is for machines whose / is on the disk of /usr",
             Error::TooSmall { .. } => "build releases with the `sizes` this machine was built with",
             Error::Same(_) => "give the new release another version",
             Error::Moved { .. } => "reboot, so that the kernel reads the table again",

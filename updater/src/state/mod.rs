@@ -35,8 +35,8 @@ pub use effect::{Delay, Effect, Reboot, Timer};
 pub use event::{Event, Facts, Found, Gates, Request, Stage, Trouble, TroubleKind};
 pub use memory::{Attempt, Cause, Memory, Refused};
 pub use phase::{Known, Offer, Phase, Plan, Policy, Staged, State, Undo, Wait, Withheld};
-pub(crate) use store::replace;
 pub use store::{Store, StoreError};
+pub(crate) use store::{read, replace, replace_with_mode, write};
 
 #[cfg(test)]
 mod table;

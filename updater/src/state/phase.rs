@@ -23,6 +23,8 @@ pub struct Offer {
     pub download: u64,
     /// The repository's folder when an operator named one; `None`: the configured servers.
     pub from: Option<String>,
+    /// It is older than what runs, or ran, and is meant to be.
+    pub downgrade: bool,
 }
 
 /// A release that the next boot will start.
@@ -49,6 +51,8 @@ pub struct Policy {
     pub reboots: bool,
     /// A lock must be held for a reboot.
     pub locks: bool,
+    /// The only version to run.
+    pub pin: Option<String>,
     /// Time between looks.
     pub poll: u64,
     /// Warning for users who are logged in.
@@ -180,6 +184,8 @@ pub enum Wait {
     Configuration,
     /// The end of a hold.
     Hold,
+    /// A release to which the machine is pinned, or the end of the pin.
+    Pin(String),
     /// An operator: the strategy is `off`.
     Operator,
     /// A window.

@@ -107,11 +107,15 @@ impl Step {
     /// What stands against a reboot, apart from the lock.
     fn closed(&self, gates: &Gates) -> Option<Wait> {
         let (policy, memory) = (&self.state.policy, &self.state.memory);
+        let staged = self.state.staged.as_ref().map(|s| &s.release.version);
+        let other = policy.pin.as_ref().filter(|pin| staged != Some(pin));
         let closed = !matches!(gates.window, Opening::Always | Opening::OpenUntil(_));
         if memory.hold.is_some() {
             Some(Wait::Hold)
         } else if policy.broken {
             Some(Wait::Configuration)
+        } else if let Some(pin) = other {
+            Some(Wait::Pin(pin.clone()))
         } else if !policy.reboots {
             Some(Wait::Operator)
         } else if closed {

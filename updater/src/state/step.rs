@@ -242,7 +242,10 @@ impl Step {
             Found::Later(offer, why) => (offer, Some(why)),
         };
         let release = &offer.release;
-        let covered = |by: &Known| by.version == release.version || by.sequence > release.sequence;
+        let covered = |by: &Known| {
+            let newer = by.sequence > release.sequence && !offer.downgrade;
+            by.version == release.version || newer
+        };
         let staged = self.state.staged.as_ref().map(|s| &s.release);
         let old = covered(&self.state.booted) || staged.is_some_and(covered);
         if old {

@@ -109,7 +109,11 @@ impl Store {
     }
 }
 
-fn read<T: DeserializeOwned + Default>(path: &Path) -> Result<(T, Map<String, Value>), StoreError> {
+/// Reads a file of the state; one that is not there is empty. With it come the keys that
+/// are not known, which [`write`] keeps.
+pub(crate) fn read<T: DeserializeOwned + Default>(
+    path: &Path,
+) -> Result<(T, Map<String, Value>), StoreError> {
     let io = |e| StoreError::Io(path.to_owned(), e);
     let file = match open_nofollow(path) {
         Ok(file) => file,
@@ -141,7 +145,8 @@ fn open_nofollow(path: &Path) -> std::io::Result<std::fs::File> {
         .open(path)
 }
 
-fn write<T: Serialize>(
+/// Writes a file of the state. On return the disk has it.
+pub(crate) fn write<T: Serialize>(
     path: &Path,
     content: T,
     rest: &Map<String, Value>,
@@ -158,10 +163,18 @@ fn write<T: Serialize>(
 
 /// Replaces a file, so that after a power cut it is old or new; mode 0600.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    replace_with_mode(path, bytes, 0o600)
+}
+
+/// The same, with another mode.
+pub(crate) fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
+    let mode = std::fs::Permissions::from_mode(mode);
+    file.as_file().set_permissions(mode)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     std::fs::File::open(folder)?.sync_all()

@@ -18,6 +18,7 @@ pub(super) fn offer(version: &str, sequence: u64) -> Offer {
         release: known(version, sequence),
         download: 100,
         from: None,
+        downgrade: false,
     }
 }
 
@@ -25,6 +26,7 @@ pub(super) fn policy() -> Policy {
     Policy {
         source: true,
         trusts: true,
+        pin: None,
         automatic: true,
         broken: false,
         reboots: true,

@@ -15,6 +15,13 @@ impl State {
             ));
         }
         out.extend(self.memory.held());
+        if let Some(pin) = &self.policy.pin {
+            out.push(if *pin == self.booted.version {
+                format!("This machine is pinned to {pin}: it stays there until `updater unpin`.")
+            } else {
+                format!("This machine is pinned to {pin}: it takes no other release until `updater unpin`.")
+            });
+        }
         if self.policy.broken && self.memory.hold.is_none() {
             out.push("The configuration has problems, so nothing reboots by itself.".to_owned());
         }
@@ -151,6 +158,7 @@ fn waiting(wait: &Wait, now: i64) -> String {
         Wait::Unknown => "a look at windows and inhibitors".to_owned(),
         Wait::Configuration => "a configuration without problems".to_owned(),
         Wait::Hold => "the end of the hold".to_owned(),
+        Wait::Pin(pin) => format!("the end of the pin to {pin}"),
         Wait::Operator => "an operator, because the reboot strategy is `off`".to_owned(),
         Wait::Window(Opening::ClosedUntil(at)) => {
             format!("a window, which opens {}", until(now, *at))

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::offer::{self, Offer};
+use super::floor::Floor;
+use super::offer::{self, Limits, Offer, Refused};
 use super::{Error, Identity};
 use crate::fetch::Source;
-use crate::release::{Channel, MAX_DOCUMENT, Release, channel_name, release_name};
+use crate::release::{Channel, Digest, MAX_DOCUMENT, Release, channel_name, release_name};
 use crate::state::Store;
-use crate::tuf::{Client, Clock, Fresh, Layout, Seen, Time};
+use crate::tuf::{self, Client, Clock, Fresh, Layout, Seen, Time};
 
 /// Folder of trusted metadata, in the state's folder.
 const TRUSTED: &str = "tuf";
@@ -25,12 +26,16 @@ pub struct Setup {
     pub now: Time,
     /// Take a release that was given up, too.
     pub again: bool,
+    /// Take a release that is older than what runs, or ran well, too.
+    pub downgrade: bool,
+    /// The only version to take, whatever the channel offers.
+    pub pin: Option<String>,
 }
 
 /// What a repository answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Version that the channel offers.
+    /// Version that the channel offers, or to which the machine is pinned.
     pub version: String,
     /// The release; none if it is the running one.
     pub offer: Option<Offer>,
@@ -48,17 +53,56 @@ pub fn check(machine: &Identity, setup: &Setup, source: &mut dyn Source) -> Resu
     let fresh = client.refresh(source, Layout::repository())?;
     let name = channel_name(&machine.image, &machine.architecture, &setup.channel);
     let channel: Channel = fresh.json(source, &name, MAX_DOCUMENT)?;
-    let version = offer::channel(&channel, &setup.channel)?;
-    let document = release(&fresh, source, machine, &channel.version)?;
-    let floor = match &channel.floor {
+    let mut version = offer::channel(&channel, &setup.channel)?;
+    let mut downgrade = channel.downgrade;
+    if let Some(pin) = setup.pin.as_ref().filter(|pin| **pin != channel.version) {
+        // The permit is for what the channel offers.
+        (version, downgrade) = (pin.parse().map_err(Refused::from)?, false);
+    }
+    let mut floor = Floor::read(&setup.state)?;
+    let running = Digest(machine.root_hash.0);
+    if version.as_str() == machine.version && setup.pin.is_some() {
+        // There, whether the repository still has it or not.
+        return Ok(Found {
+            version: version.to_string(),
+            offer: None,
+            seen: fresh.seen().clone(),
+        });
+    }
+    let document = match release(&fresh, source, machine, version.as_str()) {
+        Err(Error::Tuf(tuf::Error::NoTarget(_))) if setup.pin.is_some() => {
+            return Err(Refused::NoPin(version).into());
+        }
+        result => result?,
+    };
+    if !floor.knows(running) {
+        // Told by the release's own document, if it is still there.
+        let own = match document.usr.root_hash == running {
+            true => Some(document.sequence),
+            false => release(&fresh, source, machine, &machine.version)
+                .ok()
+                .filter(|own| own.usr.root_hash == running)
+                .map(|own| own.sequence),
+        };
+        if let Some(sequence) = own {
+            floor.note(&setup.state, running, sequence, false)?;
+        }
+    }
+    let oldest = match &channel.floor {
         None => None,
-        Some(floor) if *floor == channel.version => Some(document.sequence),
-        Some(floor) => Some(release(&fresh, source, machine, floor)?.sequence),
+        Some(oldest) if *oldest == version.as_str() => Some(document.sequence),
+        Some(oldest) => Some(release(&fresh, source, machine, oldest)?.sequence),
+    };
+    let limits = Limits {
+        running: floor.running(machine),
+        floor: floor.floor(),
+        oldest,
+        downgrade: downgrade || setup.downgrade,
     };
     let (_, memory) = Store::open(&setup.state)?;
-    let offer = offer::judge(document, &version, floor, machine, &memory, setup.again)?;
+    let offer = offer::judge(document, &version, &limits, machine, &memory, setup.again)?;
     Ok(Found {
-        version: channel.version,
+        version: version.to_string(),
         offer,
         seen: fresh.seen().clone(),
     })

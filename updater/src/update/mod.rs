@@ -5,6 +5,7 @@
 //! | [`Identity`] | what this machine runs, as the image itself says |
 //! | [`check`] | refreshes metadata, reads the channel and its release, judges |
 //! | [`offer`] | the rules of what a machine takes; no I/O |
+//! | [`floor`] | the place in the order below which a machine does not go |
 //! | [`Work`] | fetches a release into the slot that is not running |
 //! | [`place`] | the repository, and the root of trust |
 //! | [`trial`] | which releases are on trial |
@@ -21,6 +22,7 @@
 
 mod check;
 mod error;
+pub mod floor;
 mod identity;
 mod kernel;
 mod lock;
@@ -40,7 +42,7 @@ pub use check::{Found, Setup, check};
 pub use error::Error;
 pub use identity::{Identity, Unknown};
 pub use lock::Lock;
-pub use offer::{Offer, Refused};
+pub use offer::{Limits, Offer, Refused};
 pub use verdict::{bless, roll_back};
 pub use work::{Done, Event, Work};
 

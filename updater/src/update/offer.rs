@@ -29,6 +29,21 @@ pub struct Offer {
     pub salt: Vec<u8>,
     /// What runs may not be run any more.
     pub urgent: bool,
+    /// It is older than what runs, or ran well.
+    pub downgrade: bool,
+}
+
+/// How old a release may be: places in the order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Of what runs.
+    pub running: u64,
+    /// The highest of those that ran well here.
+    pub floor: u64,
+    /// Of the oldest release that the channel allows.
+    pub oldest: Option<u64>,
+    /// The first two do not count: the channel permits it, or an operator.
+    pub downgrade: bool,
 }
 
 impl Offer {
@@ -85,9 +100,24 @@ pub enum Refused {
         /// The running one's.
         running: u64,
     },
+    /// It is older than one that ran well.
+    #[error(
+        "release {version} (sequence {sequence}) is older than one that ran well here ({floor})"
+    )]
+    BelowBest {
+        /// What is offered.
+        version: Version,
+        /// Its place in the order.
+        sequence: u64,
+        /// That of the highest that ran well.
+        floor: u64,
+    },
     /// The channel forbids it itself.
     #[error("release {0} is below the oldest that its channel allows")]
     BelowFloor(Version),
+    /// It is not there.
+    #[error("the repository has no release {0}, to which this machine is pinned")]
+    NoPin(Version),
     /// It was tried.
     #[error("release {version} is not tried again: it {cause}")]
     GivenUp {
@@ -106,10 +136,11 @@ impl Refused {
             Refused::Other { .. } | Refused::Version(_) | Refused::Impossible(..) => {
                 "the repository is damaged or not meant for this machine: publish the release again"
             }
-            Refused::Older { .. } => {
-                "nothing to do if this machine is ahead of its channel; else publish a newer release"
+            Refused::Older { .. } | Refused::BelowBest { .. } => {
+                "nothing to do if this machine is ahead of its channel; to go back: `updater update --allow-downgrade`"
             }
             Refused::BelowFloor(_) => "publish the channel again, with a newer release",
+            Refused::NoPin(_) => "`updater unpin`, or pin a release that the repository has",
             Refused::GivenUp { .. } => {
                 "wait for a newer release, or try it once more with `updater update --again`"
             }
@@ -148,12 +179,11 @@ pub fn is_of_its_time(document: &Release, version: &Version, expires: Time) -> R
     Ok(())
 }
 
-/// Decides. `floor` is the sequence of the oldest release that the channel allows.
-/// `None`: it runs already. With `again`, what was given up is tried once more.
+/// Decides. `None`: it runs already. With `again`, what was given up is tried once more.
 pub fn judge(
     document: Release,
     version: &Version,
-    floor: Option<u64>,
+    limits: &Limits,
     machine: &Identity,
     memory: &Memory,
     again: bool,
@@ -163,14 +193,22 @@ pub fn judge(
         return Ok(None);
     }
     let sequence = document.sequence;
-    if sequence <= machine.sequence {
+    let downgrade = sequence <= limits.running || sequence < limits.floor;
+    if sequence <= limits.running && !limits.downgrade {
         return Err(Refused::Older {
             version: version.clone(),
             sequence,
-            running: machine.sequence,
+            running: limits.running,
         });
     }
-    if floor.is_some_and(|floor| sequence < floor) {
+    if downgrade && !limits.downgrade {
+        return Err(Refused::BelowBest {
+            version: version.clone(),
+            sequence,
+            floor: limits.floor,
+        });
+    }
+    if limits.oldest.is_some_and(|oldest| sequence < oldest) {
         return Err(Refused::BelowFloor(version.clone()));
     }
     if !again && memory.refuses(version.as_str()) {
@@ -195,7 +233,8 @@ pub fn judge(
         salt: salt.ok_or_else(|| impossible("its salt is not hexadecimal, or too long"))?,
         version: version.clone(),
         root_hash,
-        urgent: floor.is_some_and(|floor| machine.sequence < floor),
+        urgent: limits.oldest.is_some_and(|oldest| limits.running < oldest),
+        downgrade,
         release: document,
     }))
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::floor::Floor;
 use super::part::Part;
 use super::running::Running;
 use super::windows::Fetched;
@@ -17,6 +18,7 @@ use crate::cause::chain;
 use crate::delta::plan::{Plan, Way, choices};
 use crate::fetch::Source;
 use crate::install::{self, Job, Journal, Step};
+use crate::release::Digest;
 use crate::slots::{Content, Disk};
 use crate::state::Known;
 use crate::verity::{self, BLOCK};
@@ -100,6 +102,8 @@ impl Work<'_, '_> {
             .mode(0o700)
             .create(state)
             .map_err(failed)?;
+        let hash = Digest(offer.root_hash.0);
+        Floor::read(state)?.note(state, hash, offer.release.sequence, offer.downgrade)?;
         trial::note(
             state,
             &Known {

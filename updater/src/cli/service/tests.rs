@@ -46,6 +46,7 @@ impl Worker for Pretender {
             release: known("2", 20),
             download: 1000,
             from: from.map(str::to_owned),
+            downgrade: false,
         }))
     }
 

@@ -7,6 +7,7 @@
 
 mod key;
 mod keyring;
+mod lock;
 mod repository;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 
 pub use key::{CommandKey, FileKey, ask};
 pub use keyring::{Keyring, Named};
+pub use lock::Lock;
 pub use repository::{Policy, Repository};
 
 use super::json::{self, Value};
@@ -67,6 +69,9 @@ pub enum Error {
         /// The reason.
         source: Refused,
     },
+    /// Another process has the repository open.
+    #[error("another publisher is at work on the repository {0}")]
+    Busy(PathBuf),
     /// Something is there already that must not be overwritten.
     #[error("{0} exists already")]
     Exists(PathBuf),
@@ -85,6 +90,7 @@ impl Error {
             Error::Repository { .. } => Some(
                 "the repository was damaged or tampered with: restore metadata/ from a good copy",
             ),
+            Error::Busy(_) => Some("wait for it to end: it works on nothing else"),
             Error::Exists(_) => Some("choose another folder; keys and roots are never overwritten"),
             _ => None,
         }

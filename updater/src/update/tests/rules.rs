@@ -2,6 +2,7 @@ use super::world::{Build, World, builds, noise};
 use crate::release::{Channel, FORMAT, Release, channel_name, release_name};
 use crate::state::{Cause, Known, Memory, Refused as Entry, Store};
 use crate::tuf;
+use crate::update::floor::Floor;
 use crate::update::{Error, Refused};
 use crate::verity::BLOCK;
 
@@ -41,6 +42,7 @@ fn a11_signed_software_for_others_is_refused() {
         channel: "beta".into(),
         version: "2".into(),
         floor: None,
+        downgrade: false,
     };
     world.document(&channel_name("docker", "amd64", "stable"), &channel);
     world.sign();
@@ -195,4 +197,141 @@ fn a_release_that_was_given_up_is_not_taken_unasked() {
     let release = world.release(&three, None);
     world.publish(&release);
     assert!(world.check().unwrap().offer.is_some());
+}
+
+/// Releases 2 and 3 have the same newest package as 1: their images say 100, as it does.
+/// The machine ran 3, which was good.
+fn after_three() -> (World, [Build; 3]) {
+    let usr = |n: u64| noise(n, 40 * BLOCK);
+    let builds = [("1", 100), ("2", 101), ("3", 102)].map(|(version, sequence)| {
+        let seed = sequence;
+        Build::new(version, sequence, usr(seed))
+    });
+    let mut world = World::new(&builds[0]);
+    for build in &builds {
+        let release = world.release(build, None);
+        world.publish(&release);
+    }
+    world.update(&mut world.source()).0.unwrap();
+    runs(&mut world, &builds[2]);
+    let mut floor = Floor::read(&world.path("state")).unwrap();
+    floor
+        .ran_well(&world.path("state"), &world.machine)
+        .unwrap();
+    (world, builds)
+}
+
+fn runs(world: &mut World, build: &Build) {
+    world.machine.version = build.version.to_string();
+    world.machine.root_hash = build.hash();
+}
+
+#[test]
+fn a8_a_channel_cannot_lead_back_among_releases_of_the_same_packages() {
+    let (mut world, builds) = after_three();
+    world.offer("2", None);
+    let error = world.check().unwrap_err();
+    assert!(
+        matches!(error, Error::Refused(Refused::Older { running: 102, .. })),
+        "{error}"
+    );
+    // Nor after an operator went back: 3 ran well.
+    runs(&mut world, &builds[0]);
+    let error = world.check().unwrap_err();
+    assert!(
+        matches!(error, Error::Refused(Refused::BelowBest { floor: 102, .. })),
+        "{error}"
+    );
+    world.offer("3", None);
+    assert!(world.check().unwrap().offer.is_some());
+}
+
+#[test]
+fn a8_a_downgrade_needs_a_signed_permit_or_an_operator() {
+    let (mut world, _) = after_three();
+    world.offer("2", None);
+    let mut setup = world.setup();
+    setup.downgrade = true;
+    let found = crate::update::check(&world.machine, &setup, &mut world.source()).unwrap();
+    assert!(found.offer.unwrap().downgrade);
+    let channel = Channel {
+        format: FORMAT,
+        channel: "stable".into(),
+        version: "2".into(),
+        floor: None,
+        downgrade: true,
+    };
+    world.document(&channel_name("docker", "amd64", "stable"), &channel);
+    world.sign();
+    assert!(world.check().unwrap().offer.unwrap().downgrade);
+    // The permit is for what the channel offers, and for nothing else.
+    let mut setup = world.setup();
+    setup.pin = Some("1".into());
+    let error = crate::update::check(&world.machine, &setup, &mut world.source()).unwrap_err();
+    assert!(
+        matches!(error, Error::Refused(Refused::Older { .. })),
+        "{error}"
+    );
+}
+
+/// F13: with the state lost, the image's own place is the floor, until the repository
+/// tells the running release's.
+#[test]
+fn f13_a_wiped_state_leaves_the_images_own_place_as_the_floor() {
+    let (mut world, _) = after_three();
+    std::fs::remove_dir_all(world.path("state")).unwrap();
+    let own = release_name("docker", "amd64", "3");
+    let target = world.targets.remove(&own).unwrap();
+    world.offer("1", None);
+    let error = world.check().unwrap_err();
+    assert!(
+        matches!(error, Error::Refused(Refused::Older { running: 100, .. })),
+        "{error}"
+    );
+    // Told by the document of the running release.
+    world.targets.insert(own, target);
+    world.offer("2", None);
+    let error = world.check().unwrap_err();
+    assert!(
+        matches!(error, Error::Refused(Refused::Older { running: 102, .. })),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_pinned_machine_takes_its_release_and_no_other() {
+    let (one, two) = builds();
+    let three = Build::new("3", 300, noise(7, 40 * BLOCK));
+    let mut world = World::new(&one);
+    for build in [&one, &two, &three] {
+        let release = world.release(build, None);
+        world.publish(&release);
+    }
+    let look = |world: &World, pin: &str| {
+        let mut setup = world.setup();
+        setup.pin = Some(pin.into());
+        std::fs::create_dir_all(&setup.state).unwrap();
+        crate::update::check(&world.machine, &setup, &mut world.source())
+    };
+    let offer = look(&world, "2").unwrap().offer.unwrap();
+    assert_eq!(offer.version.as_str(), "2");
+    let found = look(&world, "1").unwrap();
+    assert_eq!((found.version.as_str(), found.offer), ("1", None));
+    let error = look(&world, "9").unwrap_err();
+    assert!(
+        matches!(error, Error::Refused(Refused::NoPin(_))),
+        "{error}"
+    );
+    let error = look(&world, "../9").unwrap_err();
+    assert!(
+        matches!(error, Error::Refused(Refused::Version(_))),
+        "{error}"
+    );
+    runs(&mut world, &three);
+    world.machine.sequence = 300;
+    assert!(look(&world, "2").unwrap_err().is_refusal());
+    // Whose release the repository retired.
+    world.targets.remove(&release_name("docker", "amd64", "3"));
+    world.offer("2", None);
+    assert_eq!(look(&world, "3").unwrap().offer, None);
 }

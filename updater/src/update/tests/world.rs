@@ -233,6 +233,7 @@ impl World {
             channel: "stable".into(),
             version: version.into(),
             floor: floor.map(str::to_owned),
+            downgrade: false,
         };
         self.document(&channel_name("docker", "amd64", "stable"), &channel);
         self.sign();
@@ -245,6 +246,8 @@ impl World {
             channel: "stable".into(),
             now: NOW,
             again: false,
+            downgrade: false,
+            pin: None,
         }
     }
 
@@ -319,7 +322,7 @@ impl World {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, ["trial", "tuf"]);
+        assert_eq!(left, ["floor.json", "trial", "tuf"]);
     }
 
     /// Asserts that nothing was done to the machine.
