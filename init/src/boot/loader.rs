@@ -32,6 +32,10 @@ struct Work {
     states: BTreeMap<String, State>,
     /// Requests that a thread has finished with, loaded or not.
     finished: BTreeSet<String>,
+    /// Requests for modules that the kernel only takes as they are in /usr.
+    waiting_for_usr: Vec<String>,
+    /// /usr is mounted.
+    usr: bool,
     /// No new module may be started.
     stopped: bool,
 }
@@ -72,6 +76,7 @@ impl Shared {
                 work = self.wait(work);
                 continue;
             };
+            let mut complete = true;
             for module in self.index.load_order(&name) {
                 while work.states.get(module) == Some(&State::Loading) {
                     work = self.wait(work);
@@ -80,23 +85,35 @@ impl Shared {
                     continue;
                 }
                 work.states.insert(module.into(), State::Loading);
+                let usr = work.usr;
                 drop(work);
                 let began = Instant::now();
-                match load(module, &self.cmdline) {
-                    Ok(()) if self.verbose => {
+                let loaded = load(module, &self.index, &self.cmdline, usr);
+                match &loaded {
+                    Ok(Loaded::There) if self.verbose => {
                         log::info(&format!(
                             "module {module} {} ms",
                             began.elapsed().as_millis()
                         ));
                     }
-                    Ok(()) => {}
+                    Ok(_) => {}
                     Err(error) => log::warning(&format!("module {module}: {error}")),
                 }
                 work = self.lock();
-                work.states.insert(module.into(), State::Done);
+                if loaded == Ok(Loaded::NeedsUsr) {
+                    complete = false;
+                    work.states.remove(module);
+                } else {
+                    work.states.insert(module.into(), State::Done);
+                }
                 self.changed.notify_all();
             }
-            work.finished.insert(name);
+            match (complete, work.usr) {
+                (true, _) => drop(work.finished.insert(name)),
+                // Mounted in the meantime.
+                (false, true) => work.queue.push_back(name),
+                (false, false) => work.waiting_for_usr.push(name),
+            }
             self.changed.notify_all();
         }
     }
@@ -105,21 +122,42 @@ impl Shared {
 /// Whether the kernel wants signatures: it writes a line for each module that it refuses.
 static INSISTS: AtomicBool = AtomicBool::new(false);
 
-/// Loads one module file. A module that is there already is fine.
-fn load(module: &str, cmdline: &Cmdline) -> Result<(), String> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loaded {
+    There,
+    /// Later, when /usr is mounted.
+    NeedsUsr,
+}
+
+/// Loads one module file. A module that is there already is fine. `usr`: whether `/usr` is mounted.
+fn load(module: &str, index: &Index, cmdline: &Cmdline, usr: bool) -> Result<Loaded, String> {
     let path = format!("{DIRECTORY}/{module}.ko");
     let parameters = CString::new(cmdline.module_parameters(module)).unwrap_or_default();
-    if INSISTS.load(Ordering::Relaxed) {
-        return load_signed(&path, &parameters);
-    }
-    let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
-    match Answer::of(finit_module(&file, &parameters, ModuleInitFlags::empty())) {
-        Answer::Fine => Ok(()),
-        Answer::WantsSignature => {
-            INSISTS.store(true, Ordering::Relaxed);
-            load_signed(&path, &parameters)
+    if !INSISTS.load(Ordering::Relaxed) {
+        let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
+        match Answer::of(finit_module(&file, &parameters, ModuleInitFlags::empty())) {
+            Answer::Fine => return Ok(Loaded::There),
+            Answer::WantsSignature => INSISTS.store(true, Ordering::Relaxed),
+            Answer::Refused(error) => return Err(error.to_string()),
         }
-        Answer::Refused(error) => Err(error.to_string()),
+    }
+    match index.whole(module) {
+        Some(_) if !usr => return Ok(Loaded::NeedsUsr),
+        Some(whole) => load_whole(whole, &parameters)?,
+        None => load_signed(&path, &parameters)?,
+    }
+    Ok(Loaded::There)
+}
+
+/// Loads a module with its signature from `/usr`.
+fn load_whole(path: &str, parameters: &CStr) -> Result<(), String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let path = format!("/usr/lib/modules/{}/{path}", release.trim());
+    let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
+    match Answer::of(finit_module(&file, parameters, ModuleInitFlags::empty())) {
+        Answer::Fine => Ok(()),
+        Answer::WantsSignature => Err(format!("the kernel does not take the signature of {path}")),
+        Answer::Refused(error) => Err(format!("{path}: {error}")),
     }
 }
 
@@ -156,7 +194,7 @@ pub fn modprobe(alias: &str) -> Result<(), String> {
     found
         .iter()
         .flat_map(|name| index.load_order(name))
-        .try_for_each(|module| load(module, &cmdline))
+        .try_for_each(|module| load(module, &index, &cmdline, true).map(drop))
 }
 
 impl Loader {
@@ -198,6 +236,15 @@ impl Loader {
         for name in work.queue.drain(..) {
             work.requested.remove(&name);
         }
+    }
+
+    /// Tries again what had to wait for `/usr`.
+    pub fn usr_is_mounted(&self) {
+        let mut guard = self.shared.lock();
+        let work = &mut *guard;
+        work.usr = true;
+        work.queue.extend(work.waiting_for_usr.drain(..));
+        self.shared.changed.notify_all();
     }
 
     /// Starts no more modules: what is left is for udev, and the end of this program need not wait for it.

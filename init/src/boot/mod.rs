@@ -118,6 +118,7 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
         cmdline.get("mount.usrflags").unwrap_or_default(),
         "boot the other slot or write the image again",
     )?;
+    loader.usr_is_mounted();
     let usr_time = clock.elapsed();
 
     search::confirm(&found, &loader, hash, root_guid)?;

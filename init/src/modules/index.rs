@@ -23,6 +23,8 @@ pub struct Module {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Index {
     modules: BTreeMap<String, Module>,
+    /// Paths of whole modules, see [`Self::whole`].
+    whole: BTreeMap<String, String>,
     /// Lines of pattern, space, module, by the part of the pattern before the first `:` (the bus), in order of the file.
     /// Taken apart only when a device of that bus asks: most machines have few buses.
     aliases: BTreeMap<String, String>,
@@ -160,6 +162,16 @@ impl Index {
         }
     }
 
+    /// Says where the whole module is when the initramfs has it changed: a path below `/usr/lib/modules/RELEASE`.
+    pub fn set_whole(&mut self, name: &str, path: &str) {
+        self.whole.insert(name.into(), path.into());
+    }
+
+    /// Where the module is as it was signed, if that is not in the initramfs.
+    pub fn whole(&self, name: &str) -> Option<&str> {
+        self.whole.get(name).map(String::as_str)
+    }
+
     /// The text of the index file; the same index always gives the same text.
     pub fn encode(&self) -> String {
         let mut text = format!("{MAGIC}\n");
@@ -172,6 +184,9 @@ impl Index {
                     text.push('\n');
                 }
             }
+        }
+        for (name, path) in &self.whole {
+            text.extend(["w ", name, " ", path, "\n"]);
         }
         for line in self.aliases.values().flat_map(|lines| lines.lines()) {
             text.extend(["a ", line, "\n"]);
@@ -203,12 +218,16 @@ impl Index {
                     index.modules.entry(name.into()).or_default().wants =
                         words.map(String::from).collect()
                 }
-                "a" => {
-                    let module = words
+                "a" | "w" => {
+                    let second = words
                         .next()
                         .filter(|_| words.next().is_none())
                         .ok_or_else(wrong)?;
-                    index.add_alias(name, module);
+                    if key == "a" {
+                        index.add_alias(name, second);
+                    } else {
+                        index.set_whole(name, second);
+                    }
                 }
                 _ => return Err(wrong()),
             }
@@ -314,7 +333,10 @@ alias dm-target-verity dm-verity
 
     #[test]
     fn built_from_depmod() {
-        insta::assert_snapshot!(index().encode(), @r"
+        let mut index = index();
+        index.set_whole("virtio_blk", "kernel/drivers/block/virtio_blk.ko");
+        assert_eq!(index.whole("dm_mod"), None);
+        insta::assert_snapshot!(index.encode(), @r"
         holdfast-modules 1
         m crc32c_generic
         m dm_bufio dm_mod
@@ -322,6 +344,7 @@ alias dm-target-verity dm-verity
         m dm_verity dm_bufio dm_mod
         s dm_verity crc32c_generic
         m virtio_blk
+        w virtio_blk kernel/drivers/block/virtio_blk.ko
         a crypto-crc32c crc32c_generic
         a dm-target-verity dm_verity
         a virtio:d00000002v* virtio_blk
@@ -372,7 +395,7 @@ alias dm-target-verity dm-verity
 
     proptest! {
         #[test]
-        fn decoding_never_panics(text in ".{0,200}", lines in "([msa] [a-c:*]{0,3}( [a-c]){0,3}\n){0,8}") {
+        fn decoding_never_panics(text in ".{0,200}", lines in "([msaw] [a-c:*]{0,3}( [a-c]){0,3}\n){0,8}") {
             let _ = Index::decode(&text);
             if let Ok(index) = Index::decode(&format!("{MAGIC}\n{lines}")) {
                 let _ = index.load_order("a");

@@ -10,6 +10,7 @@
 //! m NAME [DEPENDENCY..]      a module and the modules to load before it
 //! s NAME [DEPENDENCY..]      modules to load before it if they are there
 //! a PATTERN NAME             the module a modalias needs
+//! w NAME PATH                the module is not as it was signed; whole below /usr/lib/modules/RELEASE
 //! ```
 
 mod glob;
@@ -25,3 +26,7 @@ pub use signature::{Answer, join_signature, split_signature};
 /// Disk drivers of SCSI kind (`sd_mod`) come with the events of the disks: loading them always costs every virtio machine
 /// the whole SCSI layer.
 pub const ALWAYS: &[&str] = &["dm_verity", "erofs", "ext4", "overlay"];
+
+/// Modules that are needed only once `/usr` is mounted, and are large: in the initramfs they lack symbols, for speed. A
+/// kernel that insists on signatures gets them whole, from `/usr`.
+pub const AFTER_USR: &[&str] = &["ext4", "jbd2", "overlay"];

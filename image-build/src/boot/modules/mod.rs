@@ -3,13 +3,14 @@
 
 mod modinfo;
 mod table;
+mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use init::modules::{ALWAYS, Index, normalise};
+use init::modules::{AFTER_USR, ALWAYS, Index, normalise};
 
 pub use modinfo::{Modinfo, parse};
 pub use table::WANTED;
@@ -62,20 +63,30 @@ pub fn select(tree: &Tree, release: &str) -> Result<Selection> {
             .hint("the recipe needs a kernel package, such as linux-image-amd64"));
     }
     let loaded = closure(&files)?;
-    let index = index(&loaded)?;
+    let mut index = index(&loaded)?;
     let lacks = |name: &&&str| files.contains_key(**name) && !index.has(name);
     if let Some(name) = ALWAYS.iter().find(lacks) {
         return Err(Error::input(format!(
             "module {name} is loaded on every boot but is not in the initrd's list"
         )));
     }
-    let modules = loaded
-        .into_iter()
-        .map(|(name, module)| Module {
-            name,
-            bytes: module.bytes,
-        })
-        .collect();
+    let mut modules = Vec::new();
+    for (name, module) in loaded {
+        let below = files
+            .get(&name)
+            .and_then(|(path, _)| path.strip_prefix(&prefix))
+            // What is compressed there the kernel would have to unpack.
+            .filter(|path| path.ends_with(".ko") && AFTER_USR.contains(&name.as_str()));
+        let trimmed = below.and_then(|path| Some((path, trim::trim(&module.bytes)?)));
+        let bytes = match trimmed {
+            Some((path, bytes)) => {
+                index.set_whole(&name, path);
+                init::modules::split_signature(&bytes).0.into()
+            }
+            None => module.bytes,
+        };
+        modules.push(Module { name, bytes });
+    }
     Ok(Selection {
         modules,
         index: index.encode().into_bytes(),
