@@ -57,7 +57,8 @@ impl Worker for Pretender {
         _: &Cancel,
     ) -> Result<Done, Trouble> {
         progress(Stage::Downloading(500, 1000));
-        std::thread::sleep(2 * LOOK);
+        // Long enough to be looked at on a busy machine.
+        std::thread::sleep(10 * LOOK);
         progress(Stage::Finalizing);
         Ok(Done::Installed(offer.release.clone()))
     }
