@@ -51,8 +51,17 @@ impl Guest {
 
     /// Powers it on and waits until `core` can log in.
     pub fn boot(name: &str, config: &MachineConfig) -> Result<Self> {
+        Self::start_until(name, config, |machine| machine.wait_for_ssh(BOOT))
+    }
+
+    /// Powers it on and waits for whatever `wait` waits for.
+    pub fn start_until(
+        name: &str,
+        config: &MachineConfig,
+        wait: impl Fn(&Machine) -> Result<()>,
+    ) -> Result<Self> {
         let guest = Self::start(name, config)?;
-        let Err(error) = guest.machine.wait_for_ssh(BOOT) else {
+        let Err(error) = wait(&guest.machine) else {
             return Ok(guest);
         };
         // An emulator on a busy host sometimes loses a processor's timer for good. That
@@ -63,10 +72,7 @@ impl Guest {
         eprintln!("{name}: the emulator lost a timer interrupt; starting the machine again");
         drop(guest);
         let guest = Self::start(name, config)?;
-        guest
-            .machine
-            .wait_for_ssh(BOOT)
-            .map_err(|e| guest.explain(e))?;
+        wait(&guest.machine).map_err(|e| guest.explain(e))?;
         Ok(guest)
     }
 

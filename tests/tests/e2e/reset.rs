@@ -8,7 +8,7 @@ use image_build::run::{MachineConfig, Storage};
 use tests::guest::{BOOT, Guest, config};
 
 /// From power-on to what `init` says.
-const EARLY: Duration = Duration::from_secs(240);
+const EARLY: Duration = Duration::from_secs(120);
 
 fn machine(name: &str) -> Result<(tempfile::TempDir, MachineConfig)> {
     let dir = tempfile::tempdir().map_err(|e| Error::environment("making a folder").because(e))?;
@@ -17,17 +17,11 @@ fn machine(name: &str) -> Result<(tempfile::TempDir, MachineConfig)> {
     Ok((dir, config))
 }
 
-/// Powers it on and waits for a login; there are six boots to a test, so each may be slow.
-fn booted(name: &str, config: &MachineConfig) -> Result<Guest> {
-    let guest = Guest::start(name, config)?;
-    guest.machine.wait_for_ssh(3 * BOOT)?;
-    Ok(guest)
-}
-
 /// Powers it on, and off again as soon as the console says `pattern`.
 fn cut_at(name: &str, config: &MachineConfig, pattern: &str) -> Result<()> {
-    let guest = Guest::start(name, config)?;
-    guest.machine.wait_for(pattern, EARLY)?;
+    let guest = Guest::start_until(name, config, |machine| {
+        machine.wait_for(pattern, EARLY).map(drop)
+    })?;
     guest.machine.power_cut();
     Ok(())
 }
@@ -41,7 +35,7 @@ const IDENTITY: &str =
 fn what_is_kept_stays_and_all_else_goes_even_with_power_cuts() -> Result<()> {
     let name = "reset-keep";
     let (_dir, config) = machine(name)?;
-    let guest = booted(name, &config)?;
+    let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;
     let before = guest.sh(IDENTITY)?;
     guest.sh(
@@ -64,7 +58,7 @@ fn what_is_kept_stays_and_all_else_goes_even_with_power_cuts() -> Result<()> {
         "there will be no reset",
     )?;
     guest.shut_down()?;
-    let guest = booted(name, &config)?;
+    let guest = Guest::boot(name, &config)?;
     guest.expect("cat file data/file", "gone\nmine")?;
     guest.sh(asked)?;
     // As after a power cut: nothing of it may depend on a clean shutdown.
@@ -74,7 +68,7 @@ fn what_is_kept_stays_and_all_else_goes_even_with_power_cuts() -> Result<()> {
 
     cut_at(name, &config, "factory reset: removing")?;
     cut_at(name, &config, "factory reset: (removing|done)")?;
-    let guest = booted(name, &config)?;
+    let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;
     assert_eq!(guest.sh(IDENTITY)?, before, "release or host key changed");
     guest.expect("cat data/file; stat -c %U:%a data", "mine\ncore:755")?;
@@ -87,7 +81,7 @@ fn what_is_kept_stays_and_all_else_goes_even_with_power_cuts() -> Result<()> {
     guest.expect("lsblk -no PARTLABEL $(findmnt -no SOURCE /)", "root")?;
     guest.shut_down()?;
     // Once, and no more.
-    let guest = booted(name, &config)?;
+    let guest = Guest::boot(name, &config)?;
     guest.expect("cat data/file", "mine")
 }
 
@@ -112,7 +106,7 @@ fn all_goes_even_with_power_cuts_and_so_does_a_first_boot_that_was_cut() -> Resu
         "what the root partition holds does not count",
     )?;
 
-    let guest = booted(name, &config)?;
+    let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;
     let all = format!("{IDENTITY}; findmnt -no UUID /");
     let before = guest.sh(&all)?;
@@ -131,7 +125,7 @@ fn all_goes_even_with_power_cuts_and_so_does_a_first_boot_that_was_cut() -> Resu
         &config,
         "what the root partition holds does not count",
     )?;
-    let guest = booted(name, &config)?;
+    let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;
     let after = guest.sh(&all)?;
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
