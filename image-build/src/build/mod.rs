@@ -247,7 +247,9 @@ fn read_lock(path: &Path, recipe: &Recipe) -> Result<Lock> {
     if lock.requested != recipe.requested()
         || lock.suite != recipe.suite
         || lock.architecture != recipe.architecture
-        || lock.pockets().any(|pocket| !recipe.pockets.contains(&pocket))
+        || lock
+            .pockets()
+            .any(|pocket| !recipe.pockets.contains(&pocket))
     {
         return Err(Error::input(format!(
             "{} was made for another package list than recipe {}",

@@ -59,7 +59,8 @@ fn without_a_network_the_cache_serves() {
 #[test]
 fn pockets_that_are_left_out_are_not_asked_for() {
     let mut fake = Fake::new();
-    fake.files.retain(|path, _| path.contains("debian/") && !path.contains("-updates"));
+    fake.files
+        .retain(|path, _| path.contains("debian/") && !path.contains("-updates"));
     let server = Server::new(&fake);
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::open(Some(dir.path())).unwrap();
