@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::entries::{self, Entry, same};
-use super::{Error, Esp, Firmware, order};
+use super::entries::{self, Entry, Name, same};
+use super::{Error, Esp, Firmware, SecureBoot, order};
 use crate::bls::{Counters, EntryName, FOLDER, TRIES, Verdict};
 use crate::grub::{self, ENV_SIZE, Env};
 use crate::slots::Id;
@@ -20,6 +20,7 @@ pub struct BootControl<'e> {
     firmware: Firmware,
     running: Id,
     version: Version,
+    secure_boot: Option<&'e SecureBoot>,
 }
 
 /// What is known about one slot's release.
@@ -103,6 +104,15 @@ impl<'e> BootControl<'e> {
             firmware,
             running,
             version,
+            secure_boot: None,
+        }
+    }
+
+    /// The firmware starts only what is signed by somebody it knows.
+    pub fn with_secure_boot(self, secure_boot: Option<&'e SecureBoot>) -> Self {
+        BootControl {
+            secure_boot,
+            ..self
         }
     }
 
@@ -216,6 +226,18 @@ impl<'e> BootControl<'e> {
         let removable: u64 = removable.chain(stale.iter().map(|(_, bytes)| *bytes)).sum();
         let free = self.esp.free().during(|| "reading the ESP".to_owned())?;
         self.room(free + removable, bytes)
+    }
+
+    /// Refuses a UKI that this machine's firmware would not start. It asks, and changes
+    /// nothing.
+    pub fn check_uki(&self, uki: &[u8]) -> Result<(), Error> {
+        let Some(secure_boot) = self.secure_boot else {
+            return Ok(());
+        };
+        let pair = self.pair()?;
+        let running = pair.running.name().map(Name::path);
+        let running = running.and_then(|path| self.esp.read(&path).ok());
+        Ok(secure_boot.check(uki, &running.unwrap_or_default())?)
     }
 
     fn room(&self, free: u64, bytes: u64) -> Result<(), Error> {

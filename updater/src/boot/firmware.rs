@@ -48,21 +48,26 @@ pub struct Loader {
 impl Loader {
     /// Reads the variables below `root`. What is missing or strange is left out.
     pub fn of_machine(root: &Path) -> Self {
-        let variable = |name: &str| {
-            let path = format!("sys/firmware/efi/efivars/{name}-{VENDOR}");
-            text(&fs::read(root.join(path)).ok()?)
-        };
+        let text = |name| text(&variable(root, name, VENDOR)?);
         Loader {
-            info: variable("LoaderInfo"),
-            entry: variable("LoaderEntrySelected"),
-            counted: variable("LoaderBootCountPath").map(|path| path.replace('\\', "/")),
+            info: text("LoaderInfo"),
+            entry: text("LoaderEntrySelected"),
+            counted: text("LoaderBootCountPath").map(|path| path.replace('\\', "/")),
         }
     }
 }
 
-/// Text of a variable: four bytes of attributes, UTF-16, NUL.
-fn text(variable: &[u8]) -> Option<String> {
-    let (units, []) = variable.get(4..)?.as_chunks::<2>() else {
+/// The value of a variable of the firmware, below `root`. Four bytes of attributes are
+/// before it.
+pub(super) fn variable(root: &Path, name: &str, vendor: &str) -> Option<Vec<u8>> {
+    let path = format!("sys/firmware/efi/efivars/{name}-{vendor}");
+    let mut bytes = fs::read(root.join(path)).ok()?;
+    (bytes.len() >= 4).then(|| bytes.split_off(4))
+}
+
+/// Text of a variable: UTF-16, NUL.
+fn text(value: &[u8]) -> Option<String> {
+    let (units, []) = value.as_chunks::<2>() else {
         return None;
     };
     let units: Vec<u16> = units

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use init::cmdline::RootHash;
 
-use super::{BootControl, Error, Firmware, Mounted};
+use super::{BootControl, Error, Firmware, Mounted, SecureBoot};
 use crate::slots::{self, Disk};
 use crate::status::Booted;
 use crate::version::Version;
@@ -16,6 +16,7 @@ pub struct Machine {
     pub disk: Disk,
     esp: Mounted,
     firmware: Firmware,
+    secure_boot: Option<SecureBoot>,
     version: Version,
 }
 
@@ -60,6 +61,7 @@ impl Machine {
         Ok(Machine {
             esp: Mounted::open(root, &disk)?,
             firmware: Firmware::of_machine(root),
+            secure_boot: SecureBoot::of_machine(root),
             disk,
             version,
         })
@@ -67,13 +69,15 @@ impl Machine {
 
     /// What boots next.
     pub fn boot(&self) -> BootControl<'_> {
-        boot(&self.esp, self.firmware, &self.disk, &self.version)
+        let secure_boot = self.secure_boot.as_ref();
+        boot(&self.esp, self.firmware, &self.disk, &self.version).with_secure_boot(secure_boot)
     }
 
     /// The disk, and what boots next: for an installation.
     pub fn parts(&mut self) -> (&mut Disk, BootControl<'_>) {
+        let secure_boot = self.secure_boot.as_ref();
         let boot = boot(&self.esp, self.firmware, &self.disk, &self.version);
-        (&mut self.disk, boot)
+        (&mut self.disk, boot.with_secure_boot(secure_boot))
     }
 }
 

@@ -42,6 +42,7 @@ pub mod order;
 mod repair;
 #[cfg(test)]
 mod sectors;
+mod secure_boot;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub use firmware::{Firmware, Loader};
 pub use machine::{Machine, NoMachine};
 pub use mount::Mounted;
 pub use repair::{Repaired, repair};
+pub use secure_boot::{SecureBoot, Unstartable};
 
 /// Why what boots next could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +100,9 @@ pub enum Error {
     /// The other slot holds nothing that is known to be good.
     #[error("slot {0} holds no release that is known to be good")]
     NothingGood(Id),
+    /// The firmware would not start the new UKI.
+    #[error(transparent)]
+    Unstartable(#[from] Unstartable),
     /// What came back from the ESP is not what was written.
     #[error("{0} was written and reads back differently")]
     ReadBack(String),
@@ -119,6 +124,7 @@ impl Error {
             Error::Unproven(_) => "wait until it is good, or say so with `updater mark-good`",
             Error::RolledBack(_) => "reboot; or keep it after all with `updater mark-good --force`",
             Error::NoEntry(_) => "copy its UKI to EFI/Linux on the ESP, or write the image again",
+            Error::Unstartable(e) => e.hint(),
             Error::NothingGood(_) => "install a release first: `updater update`",
             Error::Slot(_) | Error::Env(_) => "build the release again",
             Error::Io { .. } | Error::ReadBack(_) => {

@@ -219,7 +219,13 @@ pub(crate) fn make_uki(version: &Version, cmdline: &str, len: usize) -> Vec<u8> 
     file[0x3c] = 0x40;
     file[0x40..0x44].copy_from_slice(b"PE\0\0");
     file[0x46] = sections.len() as u8;
-    file.truncate(0x58);
+    file.truncate(OPTIONAL);
+    // PE32+ with 16 tables, which are empty.
+    let tables = 112 + 16 * 8;
+    file[0x54] = tables as u8;
+    file.resize(OPTIONAL + tables, 0);
+    file[OPTIONAL..OPTIONAL + 2].copy_from_slice(&[0x0b, 0x02]);
+    file[OPTIONAL + 108] = 16;
     let mut data = Vec::new();
     for (name, bytes) in sections {
         let mut row = [0; 40];
@@ -235,6 +241,27 @@ pub(crate) fn make_uki(version: &Version, cmdline: &str, len: usize) -> Vec<u8> 
     }
     file.resize(512, 0);
     file.extend_from_slice(&data);
+    file
+}
+
+/// Where the second header of [`make_uki`] begins.
+const OPTIONAL: usize = 0x58;
+
+/// A UKI of [`make_uki`] with one more signature, PKCS#7 in DER, which is not over it.
+pub(crate) fn signed(mut file: Vec<u8>, pkcs7: &[u8]) -> Vec<u8> {
+    let entry = OPTIONAL + 112 + 4 * 8;
+    let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let start = match number(entry) {
+        0 => file.len().next_multiple_of(8),
+        start => start,
+    };
+    file.resize(file.len().next_multiple_of(8), 0);
+    file.extend((pkcs7.len() as u32 + 8).to_le_bytes());
+    file.extend([0, 2, 2, 0]);
+    file.extend(pkcs7);
+    file.resize(file.len().next_multiple_of(8), 0);
+    let table = [start, file.len() - start].map(|n| (n as u32).to_le_bytes());
+    file[entry..entry + 8].copy_from_slice(&table.concat());
     file
 }
 

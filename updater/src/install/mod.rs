@@ -2,7 +2,7 @@
 //!
 //! | step | what | a loss of power after it |
 //! |---|---|---|
-//! | [`Step::Check`] | slot sizes, room on the ESP, the running release is good, the UKI names the root hash | nothing changed |
+//! | [`Step::Check`] | slot sizes, room on the ESP, the running release is good, the UKI names the root hash and is one that the firmware starts | nothing changed |
 //! | [`Step::Prepare`] | boot entry of the inactive slot removed, partitions named `_empty` | the running release is the only one |
 //! | [`Step::Write`] | windows of /usr, each flushed before the journal says so | resumes at the window |
 //! | [`Step::Tree`] | root hash compared, hash tree written, all flushed | resumes with all windows |
@@ -234,6 +234,7 @@ impl Job<'_> {
                 expected: self.root_hash,
             });
         }
+        boot.check_uki(self.uki)?;
         if !self.is_named(disk) {
             boot.check(self.uki.len() as u64)?;
         }

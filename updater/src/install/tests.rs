@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use sha2::Digest as _;
 
 use super::*;
-use crate::boot::testing::{Fat, RamEsp, grub, make_uki, systemd_boot};
-use crate::boot::{BootControl, Firmware};
+use crate::boot::testing::{Fat, RamEsp, grub, make_uki, signed, systemd_boot};
+use crate::boot::{BootControl, Firmware, SecureBoot};
 use crate::grub::{Slot, State as GrubState};
 use crate::slots::Disk;
 use crate::slots::testing::{Faults, Log, Op, Ram, USR, image, open};
@@ -308,6 +308,40 @@ fn a7_a_kernel_image_of_another_build_is_refused() {
     new.uki = b"MZ".to_vec();
     assert!(matches!(machine.install(&mut new), Err(Error::BadUki(..))));
     assert!(machine.log.lock().unwrap().is_empty());
+}
+
+/// Firmware with Secure Boot would leave the machine at the loader's menu.
+#[test]
+fn f16_what_the_firmware_refuses_is_not_installed() {
+    let p7 = include_bytes!("../../testdata/secure_boot/leaf.p7");
+    let other = include_bytes!("../../testdata/secure_boot/other.p7");
+    let (mut old, mut new) = (Release::new("1", 40), Release::new("2", 50));
+    old.uki = signed(old.uki, p7);
+    let plain = new.uki.clone();
+    let machine = Machine::new(&old, Firmware::Uefi);
+    let vars = machine.folder.path().join("sys/firmware/efi/efivars");
+    std::fs::create_dir_all(&vars).unwrap();
+    let enforced = vars.join("SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+    std::fs::write(enforced, [6, 0, 0, 0, 1]).unwrap();
+    let firmware = SecureBoot::of_machine(machine.folder.path()).unwrap();
+    let install = |new: &mut Release| {
+        let boot = machine.boot().with_secure_boot(Some(&firmware));
+        let (job, journal) = (new.job(), machine.journal());
+        let disk = &mut machine.disk();
+        super::install(&job, disk, &boot, new, &journal, &mut |_, _, _| {})
+    };
+    for uki in [plain.clone(), signed(plain.clone(), other)] {
+        new.uki = uki;
+        let error = install(&mut new).unwrap_err();
+        let refused = matches!(error, Error::Boot(boot::Error::Unstartable(_)));
+        assert!(refused && error.hint().contains("release"), "{error}");
+        let error = crate::update::Error::from(error);
+        assert!(error.is_refusal(), "{error}");
+    }
+    assert!(machine.log.lock().unwrap().is_empty());
+    new.uki = signed(plain, p7);
+    install(&mut new).unwrap();
+    assert_eq!(machine.next(), Some(new.hash()));
 }
 
 #[test]

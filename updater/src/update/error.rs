@@ -155,8 +155,11 @@ impl Error {
 
 /// Whether boot control said no, rather than failed.
 fn is_rule(error: &boot::Error) -> bool {
-    use boot::Error::{NothingGood, RolledBack, Unproven};
-    matches!(error, Unproven(_) | RolledBack(_) | NothingGood(_))
+    use boot::Error::{NothingGood, RolledBack, Unproven, Unstartable};
+    matches!(
+        error,
+        Unproven(_) | RolledBack(_) | NothingGood(_) | Unstartable(_)
+    )
 }
 
 /// Why a window did not come.
