@@ -1,13 +1,15 @@
-//! User-data: unpacked, told apart, parsed, shown, planned.
+//! User-data: opened, told apart, parsed, shown, planned.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use oem::cloudconfig::{parse, render};
+use oem::cloudconfig::render;
+use oem::configure::Intake;
 use oem::error::Result;
 use oem::metadata::Metadata;
-use oem::plan::{Input, Layer, build};
+use oem::plan::Layer;
+use oem::plan::build;
 use oem::root::{Found, SystemView};
-use oem::userdata::{Part, decode};
+use oem::userdata::{Absent, Around, Fetch, Wanted, open};
 
 /// A machine with nothing on it but one user.
 struct Bare;
@@ -24,22 +26,37 @@ impl SystemView for Bare {
     }
 }
 
-fuzz_target!(|data: &[u8]| {
-    for part in decode(data).unwrap_or_default() {
-        let (config, scripts) = match part {
-            Part::CloudConfig(text) => {
-                let (config, findings) = parse(&text);
-                render("user-data", &text, &findings);
-                (config, Vec::new())
-            }
-            Part::Script(script) => (Default::default(), vec![script]),
-            Part::Refused(_) => continue,
-        };
-        let input = Input {
-            layer: Layer::UserData,
-            config,
-            scripts,
-        };
-        build(&[input], &Metadata::default(), &Bare).expect("the machine can be looked at");
+/// Every URL has what was sent: lists include themselves under other names.
+struct Mirror<'a>(&'a [u8]);
+
+impl Fetch for Mirror<'_> {
+    fn fetch(&mut self, wanted: &Wanted) -> std::result::Result<Vec<u8>, Absent> {
+        match wanted.once {
+            true => Err(Absent::Later("once")),
+            false => Ok(self.0.to_vec()),
+        }
     }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let metadata = Metadata {
+        hostname: Some("fuzz".into()),
+        ..Metadata::default()
+    };
+    let mut around = Around {
+        metadata: &metadata,
+        fetch: &mut Mirror(data),
+    };
+    let parts = open(data, &mut around);
+    let mut intake = Intake::default();
+    intake.take(Layer::UserData, &parts);
+    for (sender, finding) in &intake.findings {
+        let part = &parts[sender.number()];
+        render(
+            &sender.to_string(),
+            &part.text(),
+            std::slice::from_ref(finding),
+        );
+    }
+    build(&intake.inputs, &metadata, &Bare).expect("the machine can be looked at");
 });

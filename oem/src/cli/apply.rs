@@ -4,7 +4,7 @@ use super::input::InputArgs;
 use super::stage;
 use super::{print, print_json};
 use crate::agent::Stage;
-use crate::configure::configure;
+use crate::configure::{Reach, configure};
 use crate::error::{Error, Result};
 use crate::metadata::Fetched;
 use crate::root::Root;
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
                 stage: "manual".to_owned(),
                 ..Report::default()
             };
-            let report = configure(&root, news, oem.as_deref(), &fetched)?;
+            let report = configure(&root, news, oem.as_deref(), &fetched, Reach::Ask)?;
             let code = u8::from(!report.is_good());
             (report, code)
         }

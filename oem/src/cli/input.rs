@@ -51,11 +51,7 @@ impl InputArgs {
         let optional = |p: &Option<PathBuf>| p.as_deref().map(read_file).transpose();
         let metadata = match &self.metadata {
             None => Metadata::default(),
-            Some(path) => metadata(&read_file(path)?)
-                .input(|| format!("{} is not metadata", path.display()))
-                .map_err(|e| {
-                    e.hint("expected JSON with hostname, ssh_keys, public_ipv4, private_ipv4...")
-                })?,
+            Some(path) => read_metadata(path)?,
         };
         let source = self
             .user_data
@@ -85,6 +81,13 @@ impl InputArgs {
             None => root.read(OEM_CONFIG),
         }
     }
+}
+
+/// Reads metadata named by the user.
+pub fn read_metadata(path: &Path) -> Result<Metadata> {
+    metadata(&read_file(path)?)
+        .input(|| format!("{} is not metadata", path.display()))
+        .map_err(|e| e.hint("expected JSON with hostname, ssh_keys, public_ipv4, private_ipv4..."))
 }
 
 /// Metadata alone, or inside what `oem fetch --json` prints.

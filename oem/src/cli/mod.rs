@@ -10,6 +10,9 @@ mod stage;
 mod status;
 mod validate;
 
+#[cfg(test)]
+pub(crate) use validate::validated;
+
 use crate::error::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use std::io::Write as _;

@@ -2,7 +2,7 @@
 
 use super::input::InputArgs;
 use super::{apply, print, print_json};
-use crate::configure::Intake;
+use crate::configure::{Intake, Reach, Remote};
 use crate::error::Result;
 use crate::plan::{Change, Plan, Work, change};
 use crate::root::Root;
@@ -46,7 +46,9 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let root = args.input.open_root()?;
     let fetched = apply::fetched(&args.input, &root)?;
     let oem = args.input.oem(&root)?;
-    let intake = Intake::of(oem.as_deref(), &fetched);
+    let instance = fetched.metadata.instance_id.as_deref();
+    let mut remote = Remote::new(&root, instance, Reach::Look);
+    let intake = Intake::of(oem.as_deref(), &fetched, &mut remote);
     let plan = intake.plan(&fetched.metadata, &root)?;
     let output = Output {
         findings: intake.report_findings(),

@@ -2,7 +2,7 @@
 
 use super::input::{InputArgs, OEM_CONFIG};
 use crate::agent::{self, INSTANCES, Outcome, Stage, Surroundings};
-use crate::configure::configure;
+use crate::configure::{Reach, configure};
 use crate::error::Result;
 use crate::metadata::Fetched;
 use crate::root::{Found, Root, SystemView as _};
@@ -52,7 +52,11 @@ pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Repor
         fetched.provider = best.map(|c| c.provider.to_owned()).unwrap_or_default();
     }
     input.override_hostname(&mut fetched.metadata);
-    let report = configure(root, news, oem.as_deref(), &fetched)?;
+    let reach = match stage {
+        Stage::Local => Reach::Kept,
+        Stage::Network => Reach::Ask,
+    };
+    let report = configure(root, news, oem.as_deref(), &fetched, reach)?;
     let code = if silent {
         3
     } else {

@@ -4,9 +4,11 @@ use super::{input, print, print_json};
 use crate::cloudconfig::{Diagnostic, render};
 use crate::configure::Intake;
 use crate::error::Result;
-use crate::plan::Layer;
-use crate::userdata::unpack;
+use crate::metadata::Metadata;
+use crate::plan::{Layer, Sender};
+use crate::userdata::{self, Around, Fetch, Offline, Part};
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -16,6 +18,9 @@ use std::path::PathBuf;
 pub(super) struct Args {
     /// User-data file, `-` for standard input
     file: PathBuf,
+    /// Metadata as JSON, for templates, in the form `oem fetch --json` prints
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -26,34 +31,135 @@ pub(super) struct Args {
 
 #[derive(Serialize)]
 struct Output<'a> {
-    file: String,
+    file: &'a str,
     valid: bool,
-    findings: &'a [Diagnostic],
+    parts: Vec<PartLine>,
+    findings: Vec<PartFinding<'a>>,
+}
+
+/// One part as printed.
+#[derive(Serialize)]
+struct PartLine {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name: String,
+    format: &'static str,
+    /// Line of the file it starts on, unless it is wrapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct PartFinding<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'a str>,
+    #[serde(flatten)]
+    finding: &'a Diagnostic,
+}
+
+/// A file's parts and what was found in them.
+struct Checked {
+    parts: Vec<Part>,
+    findings: Vec<(Sender, Diagnostic)>,
+}
+
+fn check(bytes: &[u8], metadata: &Metadata, fetch: &mut dyn Fetch) -> Checked {
+    let parts = userdata::open(bytes, &mut Around { metadata, fetch });
+    let mut intake = Intake::default();
+    intake.take(Layer::UserData, &parts);
+    Checked {
+        parts,
+        findings: intake.findings,
+    }
+}
+
+impl Checked {
+    /// Findings with their lines, and the list of parts when there are several.
+    fn render(&self, file: &str) -> String {
+        let mut out = String::new();
+        if self.parts.len() > 1 {
+            for part in &self.parts {
+                let line = PartLine::from(part);
+                let at = line.line.map(|l| format!(", from line {l}"));
+                let _ = writeln!(
+                    out,
+                    "{file}({}): {}{}",
+                    line.name,
+                    line.format,
+                    at.unwrap_or_default()
+                );
+            }
+        }
+        for (number, part) in self.parts.iter().enumerate() {
+            let of_part = |(s, _): &&(Sender, Diagnostic)| s.number() == number;
+            let found: Vec<Diagnostic> = self
+                .findings
+                .iter()
+                .filter(of_part)
+                .map(|(_, d)| d.clone())
+                .collect();
+            let name = match part.name.as_str() {
+                "" => file.to_owned(),
+                name => format!("{file}({name})"),
+            };
+            out += &render(&name, &part.text(), &found);
+        }
+        out
+    }
+}
+
+impl From<&Part> for PartLine {
+    fn from(part: &Part) -> Self {
+        PartLine {
+            name: part.name.clone(),
+            format: part.format.name(),
+            line: Some(part.line).filter(|l| *l > 0),
+        }
+    }
+}
+
+/// What is printed about user-data.
+#[cfg(test)]
+pub(crate) fn validated(bytes: &[u8], file: &str) -> String {
+    check(bytes, &Metadata::default(), &mut Offline).render(file)
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
     let bytes = input::read_file(&args.file)?;
-    let mut intake = Intake::default();
-    intake.add(Layer::UserData, &bytes);
-    let findings: Vec<Diagnostic> = intake.findings.into_iter().map(|(_, d)| d).collect();
-    let valid = !findings.iter().any(|d| args.strict || d.is_error());
+    let metadata = match &args.metadata {
+        Some(path) => input::read_metadata(path)?,
+        None => Metadata::default(),
+    };
+    let checked = check(&bytes, &metadata, &mut Offline);
+    let findings = || checked.findings.iter().map(|(_, d)| d);
+    let valid = !findings().any(|d| args.strict || d.is_error());
     let file = args.file.display().to_string();
     if args.json {
+        let named = |(s, d)| PartFinding {
+            part: Sender::name(s),
+            finding: d,
+        };
         print_json(&Output {
-            file,
+            file: &file,
             valid,
-            findings: &findings,
+            parts: checked.parts.iter().map(PartLine::from).collect(),
+            findings: checked
+                .findings
+                .iter()
+                .map(|(s, d)| named((s, d)))
+                .collect(),
         })?;
     } else {
-        let text = unpack::unpack(&bytes)
-            .map(|b| String::from_utf8_lossy(&b).into_owned())
-            .unwrap_or_default();
-        print(&render(&file, &text, &findings))?;
-        let errors = findings.iter().filter(|d| d.is_error()).count();
+        print(&checked.render(&file))?;
+        let errors = findings().filter(|d| d.is_error()).count();
+        let what = match &checked.parts[..] {
+            [] => "empty".to_owned(),
+            [part] => part.format.name().to_owned(),
+            parts => format!("{} parts", parts.len()),
+        };
         print(&format!(
-            "{file}: {}, {errors} errors, {} warnings\n",
+            "{file}: {what}: {}, {errors} errors, {} warnings\n",
             if valid { "valid" } else { "not valid" },
-            findings.len() - errors
+            checked.findings.len() - errors
         ))?;
     }
     Ok(u8::from(!valid))

@@ -17,6 +17,7 @@ mod users;
 mod write_files;
 
 pub use diag::{At, Diagnostic, Severity, Spot, render};
+pub(crate) use node::{Kind, Node, parse as parse_yaml};
 pub use ssh_keys::looks_like_key;
 pub use units::{DropIn, Unit, Verb, network_unit};
 pub use updates::{NO_SERVER, Updates, Window, name_fault, server_fault};

@@ -1,14 +1,18 @@
 //! From what was fetched to a configured machine: `decode -> parse -> plan ->
 //! apply -> report`.
 
+mod remote;
+
+pub use remote::{Reach, Remote};
+
 use crate::apply::{Bus, Systemd, apply};
 use crate::cloudconfig::{self, CloudConfig, Diagnostic, Spot};
 use crate::error::Result;
 use crate::metadata::{Fetched, Metadata};
-use crate::plan::{self, Input, Layer, Origin, Plan};
+use crate::plan::{self, Action, Input, Layer, Origin, Plan, Sender, Work};
 use crate::root::Root;
 use crate::status::{Finding, Report};
-use crate::userdata::{self, Part};
+use crate::userdata::{self, Around, Content, Fetch, Part};
 
 /// All texts, parsed, with what was found in them.
 #[derive(Debug, Clone, Default)]
@@ -16,60 +20,58 @@ pub struct Intake {
     /// In rising order of precedence.
     pub inputs: Vec<Input>,
     /// Findings, with whose text they are in.
-    pub findings: Vec<(Layer, Diagnostic)>,
+    pub findings: Vec<(Sender, Diagnostic)>,
 }
 
 impl Intake {
-    /// Decodes and parses one layer's bytes and adds it above those before it.
-    /// Whatever is wrong becomes a finding.
-    pub fn add(&mut self, layer: Layer, bytes: &[u8]) {
-        let parts = match userdata::decode(bytes) {
-            Ok(parts) => parts,
-            Err(e) => {
-                let mut d = Diagnostic::error(Spot::default(), "", e.chain());
-                d.hint = e.hint_text().map(str::to_owned);
-                self.findings.push((layer, d));
-                return;
-            }
-        };
-        let mut input = Input {
-            layer,
-            config: CloudConfig::default(),
-            scripts: Vec::new(),
-        };
-        for part in parts {
-            match part {
-                Part::CloudConfig(text) => {
-                    let (config, findings) = cloudconfig::parse(&text);
+    /// Takes one layer's parts and adds them above those before. Whatever is
+    /// wrong becomes a finding.
+    pub fn take(&mut self, layer: Layer, parts: &[Part]) {
+        for (number, part) in parts.iter().enumerate() {
+            let sender = match part.name.as_str() {
+                "" if parts.len() == 1 => layer.into(),
+                name => Sender::part(layer, number, name),
+            };
+            let mut found = part.notes.clone();
+            let mut input = Input {
+                layer: sender,
+                config: CloudConfig::default(),
+                script: None,
+            };
+            match &part.content {
+                Content::CloudConfig(text) => {
+                    let (config, findings) = cloudconfig::parse(text);
                     input.config = config;
-                    self.findings
-                        .extend(findings.into_iter().map(|d| (layer, d)));
+                    found.extend(findings);
                 }
-                Part::Script(script) => input.scripts.push(script),
-                Part::Refused(r) => {
-                    let d = Diagnostic::error(
-                        Spot { line: 1, column: 1 },
-                        "",
-                        format!("not applied: {}", r.what),
-                    );
-                    self.findings.push((layer, d.hint(r.hint)));
+                Content::Script(script) => input.script = Some(script.clone()),
+                Content::Refused(r) => {
+                    let spot = Spot { line: 1, column: 1 };
+                    found.push(match r.later {
+                        true => Diagnostic::warning(spot, "", r.what.clone()),
+                        false => Diagnostic::error(spot, "", format!("not applied: {}", r.what))
+                            .hint(r.hint.clone()),
+                    });
                 }
             }
+            self.findings.extend(found.into_iter().map(|d| (sender, d)));
+            self.inputs.push(input);
         }
-        self.inputs.push(input);
     }
 
     /// Everything a source sent, above the OEM partition's cloud-config.
-    pub fn of(oem: Option<&[u8]>, fetched: &Fetched) -> Intake {
+    pub fn of(oem: Option<&[u8]>, fetched: &Fetched, fetch: &mut dyn Fetch) -> Intake {
         let mut intake = Intake::default();
         let layers = [
             (Layer::Oem, oem),
             (Layer::VendorData, fetched.vendor_data.as_deref()),
             (Layer::UserData, fetched.user_data.as_deref()),
         ];
+        let metadata = &fetched.metadata;
         for (layer, bytes) in layers {
             if let Some(bytes) = bytes {
-                intake.add(layer, bytes);
+                let mut around = Around { metadata, fetch };
+                intake.take(layer, &userdata::open(bytes, &mut around));
             }
         }
         intake
@@ -82,13 +84,13 @@ impl Intake {
 
     /// The findings for a report.
     pub fn report_findings(&self) -> Vec<Finding> {
-        let origin = |layer: Layer, d: &Diagnostic| match d.spot.line {
-            0 => Origin::from(layer),
-            _ => Origin::at(layer, d.spot),
+        let origin = |sender: Sender, d: &Diagnostic| match d.spot.line {
+            0 => Origin::from(sender),
+            _ => Origin::at(sender, d.spot),
         };
         self.findings
             .iter()
-            .map(|(layer, d)| Finding::new(origin(*layer, d), d))
+            .map(|(sender, d)| Finding::new(origin(*sender, d), d))
             .collect()
     }
 }
@@ -103,9 +105,18 @@ pub fn configure(
     news: Report,
     oem: Option<&[u8]>,
     fetched: &Fetched,
+    reach: Reach,
 ) -> Result<Report> {
     let start = std::time::Instant::now();
-    let intake = Intake::of(oem, fetched);
+    let instance = fetched.metadata.instance_id.as_deref();
+    let mut remote = Remote::new(root, instance, Reach::Kept);
+    let mut intake = Intake::of(oem, fetched, &mut remote);
+    if remote.owed && reach != Reach::Kept {
+        // Whoever is to repair the machine gets in, however long fetching takes.
+        apply(&way_in(intake.plan(&fetched.metadata, root)?), root, None)?;
+        remote = Remote::new(root, instance, reach);
+        intake = Intake::of(oem, fetched, &mut remote);
+    }
     let plan = intake.plan(&fetched.metadata, root)?;
     let mut findings = intake.report_findings();
     let bus = if root.is_live() {
@@ -128,10 +139,22 @@ pub fn configure(
         finished: done.finished,
         resources: done.resources,
         milliseconds: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        warnings: [news.warnings, remote.warnings].concat(),
         ..news
     };
     report.write(root)?;
     Ok(report)
+}
+
+/// Of a plan, what lets its owner in: host name and keys.
+fn way_in(mut plan: Plan) -> Plan {
+    plan.steps.retain(|step| {
+        matches!(
+            step.work,
+            Work::Do(Action::Hostname(_) | Action::Keys { .. })
+        )
+    });
+    plan
 }
 
 #[cfg(test)]

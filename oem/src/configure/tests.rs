@@ -6,6 +6,7 @@
 use super::*;
 use crate::cloudconfig::Verb;
 use crate::status::State;
+use crate::userdata::Offline;
 use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -118,7 +119,7 @@ fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
         vendor_data: optional("vendor-data"),
         metadata,
     };
-    let intake = Intake::of(optional("oem.yml").as_deref(), &fetched);
+    let intake = Intake::of(optional("oem.yml").as_deref(), &fetched, &mut Offline);
     let plan = intake.plan(&fetched.metadata, root).unwrap();
     let mut report = apply(&plan, root, Some(systemd)).unwrap();
     report.findings = intake.report_findings();
@@ -130,10 +131,7 @@ fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
 /// What `oem validate user-data` prints.
 fn diagnostics(case: &Path) -> String {
     let bytes = fs::read(case.join("user-data")).unwrap();
-    let mut intake = Intake::default();
-    intake.add(Layer::UserData, &bytes);
-    let findings: Vec<Diagnostic> = intake.findings.into_iter().map(|(_, d)| d).collect();
-    cloudconfig::render("user-data", &String::from_utf8_lossy(&bytes), &findings)
+    crate::cli::validated(&bytes, "user-data")
 }
 
 #[test]
@@ -240,6 +238,7 @@ fn nothing_leaves_the_root() {
         Report::default(),
         None,
         &fetched,
+        Reach::Kept,
     )
     .unwrap();
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
@@ -262,6 +261,7 @@ fn another_root_defers_what_needs_systemd() {
         Report::default(),
         None,
         &fetched,
+        Reach::Kept,
     )
     .unwrap();
     assert_eq!(report.count(State::Deferred), 2);
@@ -314,7 +314,7 @@ fn hostile_bytes_never_panic() {
             user_data: Some(user_data),
             ..Fetched::default()
         };
-        let intake = Intake::of(None, &fetched);
+        let intake = Intake::of(None, &fetched, &mut Offline);
         assert_eq!(
             intake.inputs[0].config.ssh_authorized_keys.len(),
             1,
@@ -344,8 +344,11 @@ fn large_input_is_linear() {
         (0..200).map(file).collect::<String>()
     );
     let started = std::time::Instant::now();
-    let mut intake = Intake::default();
-    intake.add(Layer::UserData, user_data.as_bytes());
+    let fetched = Fetched {
+        user_data: Some(user_data.clone().into()),
+        ..Fetched::default()
+    };
+    let intake = Intake::of(None, &fetched, &mut Offline);
     assert_eq!(intake.inputs[0].config.write_files.len(), 200);
     assert!(intake.findings.is_empty());
     println!(
@@ -353,4 +356,77 @@ fn large_input_is_linear() {
         user_data.len() >> 10,
         started.elapsed()
     );
+}
+
+#[test]
+fn parts_are_applied_in_order_and_named_in_the_report() {
+    use crate::http::double::{ok, serve};
+    let server = serve(&[(
+        "GET /more.yaml",
+        ok("#cloud-config\nwrite_files: [{path: /etc/more, content: m}]\nhostname: third\n"),
+    )]);
+    let temp = tempfile::tempdir().unwrap();
+    let root = Root::open(temp.path()).unwrap();
+    let user_data = format!(
+        "Content-Type: multipart/mixed; boundary=b\nMIME-Version: 1.0\n\n\
+         --b\nContent-Type: text/cloud-config\nContent-Disposition: attachment; filename=base.yaml\n\n\
+         #cloud-config\nhostname: first\nwrite_files:\n- {{path: /etc/a, content: 1}}\n- {{path: /etc/b, content: 1}}\n\
+         --b\nContent-Type: text/cloud-config\n\n#cloud-config\nwrite_files:\n- {{path: /etc/b, content: 2}}\ntypo: x\n\
+         --b\nContent-Type: text/x-shellscript\n\n#!/bin/sh\ntrue\n\
+         --b\nContent-Type: text/x-include-url\n\n{}/more.yaml\n\
+         --b--\n",
+        server.url
+    );
+    let fetched = Fetched {
+        user_data: Some(gzip(user_data.as_bytes())),
+        ..Fetched::default()
+    };
+    // Before there is a network, what is there is applied, and what is not is no error.
+    let report = configure(&root, Report::default(), None, &fetched, Reach::Kept).unwrap();
+    assert_eq!(
+        report
+            .findings
+            .iter()
+            .filter(|f| f.severity == "error")
+            .count(),
+        0
+    );
+    assert!(
+        report
+            .findings
+            .iter()
+            .any(|f| f.message.contains("no network yet"))
+    );
+    let read = |name: &str| fs::read_to_string(temp.path().join(name)).unwrap_or_default();
+    assert_eq!(read("etc/hostname"), "first\n");
+
+    let report = configure(&root, Report::default(), None, &fetched, Reach::Ask).unwrap();
+    assert_eq!(
+        [
+            read("etc/hostname"),
+            read("etc/a"),
+            read("etc/b"),
+            read("etc/more")
+        ],
+        ["third\n", "1", "2", "m"]
+    );
+    let origin = |resource: &str| {
+        let found = report.resources.iter().find(|r| r.resource == resource);
+        found.map(|r| r.origin.as_str()).unwrap_or_default()
+    };
+    assert_eq!(origin("file /etc/a"), "user-data/base.yaml:4");
+    assert_eq!(origin("file /etc/b"), "user-data/part-002:3");
+    assert_eq!(origin("hostname"), "user-data/part-004/more.yaml:3");
+    assert_eq!(origin("script user-data-1"), "user-data/part-003:1");
+    assert_eq!(report.findings[0].origin, "user-data/part-002:4");
+
+    let again = configure(&root, Report::default(), None, &fetched, Reach::Ask).unwrap();
+    assert_eq!(again.count(State::Done), 0);
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut e = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    e.write_all(bytes).unwrap();
+    e.finish().unwrap()
 }

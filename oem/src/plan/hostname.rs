@@ -24,7 +24,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadata) {
     {
         let at = wishes
             .iter()
-            .position(|(o, _)| matches!(o.layer, Layer::UserData | Layer::CommandLine));
+            .position(|(o, _)| matches!(o.layer.layer, Layer::UserData | Layer::CommandLine));
         wishes.insert(
             at.unwrap_or(wishes.len()),
             (Layer::Metadata.into(), fit(name)),

@@ -1,6 +1,6 @@
 //! Public keys of user `core` (and, from `users`, of others).
 
-use super::{Action, Builder, Input, Layer, Origin};
+use super::{Action, Builder, Input, Layer, Origin, Sender};
 use crate::cloudconfig::{At, looks_like_key};
 use crate::metadata::Metadata;
 
@@ -66,7 +66,7 @@ fn input_line(input: &Input) -> crate::cloudconfig::Spot {
 }
 
 /// A key with its placeholders replaced.
-pub(super) fn key_of(b: &mut Builder<'_>, layer: Layer, key: &At<String>) -> Option<String> {
+pub(super) fn key_of(b: &mut Builder<'_>, layer: Sender, key: &At<String>) -> Option<String> {
     b.expand("ssh key", Origin::at(layer, key.spot), &key.value)
 }
 

@@ -13,6 +13,7 @@ mod environment;
 mod files;
 mod hostname;
 mod keys;
+mod origin;
 mod script;
 mod subst;
 mod units;
@@ -21,87 +22,27 @@ mod users;
 
 pub use accounts::Account;
 pub use change::{Change, change, is_private_dir, keys_path, listed_plain};
+pub use origin::{Layer, Origin, Sender};
 pub use subst::Values;
 pub use units::{hex, network_dir, unit_dir};
 pub use updates::{UPDATER, updater_file};
 
-use crate::cloudconfig::{CloudConfig, Spot, Verb};
+use crate::cloudconfig::{CloudConfig, Verb};
 use crate::error::Result;
 use crate::metadata::Metadata;
 use crate::root::{Found, SystemView};
-use serde::Serialize;
+use crate::userdata::Script;
 use std::collections::HashMap;
-use std::fmt;
 
-/// Who asked for something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layer {
-    /// The OEM partition.
-    Oem,
-    /// Vendor-data of the provider.
-    VendorData,
-    /// Metadata of the provider.
-    Metadata,
-    /// The user.
-    UserData,
-    /// The command line of `oem`.
-    CommandLine,
-}
-
-/// Who asked for something, and on which line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
-    /// Who.
-    pub layer: Layer,
-    /// Line in their text, if there is one.
-    pub line: Option<u32>,
-}
-
-impl Origin {
-    /// An origin with its line.
-    pub fn at(layer: Layer, spot: Spot) -> Self {
-        Origin {
-            layer,
-            line: Some(spot.line),
-        }
-    }
-}
-
-impl From<Layer> for Origin {
-    fn from(layer: Layer) -> Self {
-        Origin { layer, line: None }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.layer {
-            Layer::Oem => "oem",
-            Layer::VendorData => "vendor-data",
-            Layer::Metadata => "metadata",
-            Layer::UserData => "user-data",
-            Layer::CommandLine => "command-line",
-        })?;
-        self.line.map_or(Ok(()), |l| write!(f, ":{l}"))
-    }
-}
-
-impl Serialize for Origin {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-/// One layer's wishes.
+/// The wishes of one part of what a layer sent.
 #[derive(Debug, Clone)]
 pub struct Input {
     /// Whose.
-    pub layer: Layer,
-    /// The cloud-config, if it sent one.
+    pub layer: Sender,
+    /// The cloud-config, if it is one or was translated to one.
     pub config: CloudConfig,
-    /// Scripts it sent.
-    pub scripts: Vec<Vec<u8>>,
+    /// The script, if it is one.
+    pub script: Option<Script>,
 }
 
 /// One change to the machine.

@@ -1,6 +1,7 @@
 //! Scripts sent as user-data: each becomes a file and a runtime unit.
 
-use super::{Action, Builder, Input, Layer, Origin};
+use super::{Action, Builder, Input, Origin, Sender};
+use std::collections::BTreeMap;
 
 /// A script's unit, to be started after everything else.
 pub(super) struct Script {
@@ -15,20 +16,23 @@ const DIR: &str = "/var/lib/oem/scripts";
 /// Writes the scripts and their units; returns what to start.
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) -> Vec<Script> {
     let mut out = Vec::new();
+    let mut numbers = BTreeMap::new();
     for input in inputs {
-        for (i, script) in input.scripts.iter().enumerate() {
-            let name = format!("{}-{}", layer_name(input.layer), i + 1);
+        if let Some(script) = &input.script {
+            let number: &mut u32 = numbers.entry(input.layer.layer).or_default();
+            *number += 1;
+            let name = format!("{}-{number}", Sender::from(input.layer.layer));
             let origin = Origin {
                 layer: input.layer,
                 line: Some(1),
             };
             let resource = format!("script {name}");
-            let content = match std::str::from_utf8(script) {
+            let content = match std::str::from_utf8(&script.content) {
                 Ok(text) => match b.expand(&resource, origin, text) {
                     Some(text) => text.into_bytes(),
                     None => continue,
                 },
-                Err(_) => script.clone(),
+                Err(_) => script.content.clone(),
             };
             let path = format!("{DIR}/{name}");
             let unit = format!("oem-script-{name}.service");
@@ -61,12 +65,4 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) -> Vec<Script> {
         }
     }
     out
-}
-
-fn layer_name(layer: Layer) -> &'static str {
-    match layer {
-        Layer::Oem => "oem",
-        Layer::VendorData => "vendor-data",
-        _ => "user-data",
-    }
 }

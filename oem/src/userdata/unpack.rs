@@ -1,44 +1,25 @@
-//! Gzip and base64 around user-data, in any order, a few layers deep.
+//! Gzip and base64.
 
 use crate::error::{Context as _, Error, Result};
 use base64::Engine as _;
 use flate2::read::MultiGzDecoder;
-use std::borrow::Cow;
 use std::io::Read as _;
 
 /// Largest user-data after unpacking, in bytes.
 pub const MAX: u64 = 64 << 20;
-/// Layers unpacked at most.
-const LAYERS: usize = 4;
-
-/// Unpacks until plain bytes remain.
-pub fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
-    let mut now = Cow::Borrowed(bytes);
-    for _ in 0..LAYERS {
-        let next = if is_gzip(&now) {
-            Some(gunzip(&now)?)
-        } else {
-            base64(&now)
-        };
-        match next {
-            Some(n) => now = Cow::Owned(n),
-            None => break,
-        }
-    }
-    if now.len() as u64 > MAX {
-        return Err(too_large());
-    }
-    Ok(now)
-}
-
 /// Unpacks gzip of at most [`MAX`] bytes.
 pub fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    gunzip_within(bytes, MAX)
+}
+
+/// Unpacks gzip of at most `max` bytes.
+pub fn gunzip_within(bytes: &[u8], max: u64) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     MultiGzDecoder::new(bytes)
-        .take(MAX + 1)
+        .take(max + 1)
         .read_to_end(&mut out)
         .input(|| "gzip data is damaged or cut".to_owned())?;
-    if out.len() as u64 > MAX {
+    if out.len() as u64 > max {
         return Err(too_large());
     }
     Ok(out)
@@ -49,13 +30,9 @@ fn too_large() -> Error {
         .hint("fetch large files from a unit instead")
 }
 
-fn is_gzip(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0x1f, 0x8b])
-}
-
 /// Base64 is only taken for such when it decodes to something user-data can
 /// start with.
-fn base64(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn base64(bytes: &[u8]) -> Option<Vec<u8>> {
     let allowed =
         |b: &u8| b.is_ascii_alphanumeric() || b"+/=".contains(b) || b.is_ascii_whitespace();
     if bytes.len() as u64 > 2 * MAX
@@ -73,6 +50,7 @@ fn base64(bytes: &[u8]) -> Option<Vec<u8>> {
         b"Content-Type:",
         b"MIME-Version:",
         b"From ",
+        b"variant:",
     ];
     starts
         .iter()

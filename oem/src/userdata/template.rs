@@ -1,0 +1,228 @@
+//! `## template: jinja`: instance data put into any other format, before it is
+//! looked at. Names are cloud-init's.
+
+use crate::cloudconfig::{Diagnostic, Spot};
+use crate::metadata::Metadata;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// Largest text a template may grow to, in bytes.
+const MAX_OUTPUT: usize = 16 << 20;
+/// Instructions a template may take: some hundred milliseconds.
+const FUEL: u64 = 2_000_000;
+
+/// Fills in `text`, whose first line names the language. Lines keep their
+/// numbers as far as the template keeps them: the first becomes an empty one.
+///
+/// # Errors
+/// What is wrong with the template, and where.
+pub fn fill_in(text: &str, metadata: &Metadata) -> Result<String, Diagnostic> {
+    let (first, body) = text.split_once('\n').unwrap_or((text, ""));
+    let language = first.split_once(':').map_or("", |(_, l)| l).trim();
+    if !language.eq_ignore_ascii_case("jinja") && !language.eq_ignore_ascii_case("jinja2") {
+        let spot = Spot { line: 1, column: 1 };
+        let message = format!("templates in {language:?} are not filled in");
+        return Err(Diagnostic::error(spot, "", message)
+            .hint("write `## template: jinja`, and the template in Jinja"));
+    }
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_fuel(Some(FUEL));
+    // As cloud-init sets them. This cannot fail: no delimiter is changed.
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .keep_trailing_newline(true)
+        .build();
+    environment.set_syntax(syntax.unwrap_or_default());
+    let source = format!("\n{body}");
+    let mut out = Capped(Vec::new());
+    let filled = environment
+        .template_from_str(&source)
+        .and_then(|t| t.render_captured_to(instance_data(metadata), &mut out));
+    if let Err(e) = filled {
+        return Err(explain(&e));
+    }
+    Ok(String::from_utf8_lossy(&out.0).into_owned())
+}
+
+fn explain(e: &minijinja::Error) -> Diagnostic {
+    let line = e.line().and_then(|l| u32::try_from(l).ok()).unwrap_or(1);
+    let spot = Spot { line, column: 1 };
+    let what = match (e.kind(), e.detail()) {
+        (ErrorKind::OutOfFuel, _) => "it does not come to an end".to_owned(),
+        (ErrorKind::WriteFailure, _) => format!("it grows over {} MiB", MAX_OUTPUT >> 20),
+        (kind, Some(detail)) => format!("{kind}: {detail}"),
+        (kind, None) => kind.to_string(),
+    };
+    let d = Diagnostic::error(
+        spot,
+        "",
+        format!("the template cannot be filled in: {what}"),
+    );
+    match e.kind() {
+        ErrorKind::UndefinedError => d.hint(
+            "this provider does not tell it (see `oem fetch`); write e.g. `{{ v1.region | default('none') }}`",
+        ),
+        ErrorKind::SyntaxError => d.hint("to keep `{{` as it is, write `{% raw %}..{% endraw %}`"),
+        _ => d,
+    }
+}
+
+/// Refuses to grow.
+struct Capped(Vec<u8>);
+
+impl Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_OUTPUT {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Map = BTreeMap<String, Value>;
+
+/// `v1` and its keys without it, `ds.meta_data`: only what is known, and each
+/// name with a dash also with `_`.
+fn instance_data(m: &Metadata) -> Value {
+    let mut ds = Map::new();
+    for (name, value) in &m.attributes {
+        put(&mut ds, name, Some(value));
+    }
+    put(&mut ds, "instance-id", m.instance_id.as_ref());
+    put(&mut ds, "local-hostname", m.hostname.as_ref());
+    put(&mut ds, "hostname", m.hostname.as_ref());
+    put(
+        &mut ds,
+        "public-ipv4",
+        m.public_ipv4.map(|a| a.to_string()).as_ref(),
+    );
+    put(
+        &mut ds,
+        "local-ipv4",
+        m.private_ipv4.map(|a| a.to_string()).as_ref(),
+    );
+    put(
+        &mut ds,
+        "public-ipv6",
+        m.public_ipv6.map(|a| a.to_string()).as_ref(),
+    );
+    put(
+        &mut ds,
+        "local-ipv6",
+        m.private_ipv6.map(|a| a.to_string()).as_ref(),
+    );
+
+    let mut v1 = Map::new();
+    let attribute = |names: &[&str]| names.iter().find_map(|n| m.attributes.get(*n));
+    let provider = Some(&m.provider).filter(|p| !p.is_empty());
+    put(&mut v1, "cloud-name", provider);
+    put(&mut v1, "cloud-id", provider);
+    put(&mut v1, "platform", provider);
+    put(&mut v1, "instance-id", m.instance_id.as_ref());
+    put(&mut v1, "local-hostname", m.hostname.as_ref());
+    let zone = attribute(&["availability-zone", "availability_zone", "zone"]);
+    put(&mut v1, "availability-zone", zone);
+    put(&mut v1, "region", attribute(&["region"]));
+    put(&mut v1, "distro", Some(&"holdfast".to_owned()));
+    put(&mut v1, "machine", Some(&std::env::consts::ARCH.to_owned()));
+    put(
+        &mut v1,
+        "system-platform",
+        Some(&std::env::consts::OS.to_owned()),
+    );
+    let keys: Vec<Value> = m.ssh_keys.iter().map(|k| Value::from(k.as_str())).collect();
+    v1.insert("public_ssh_keys".to_owned(), Value::from(keys));
+
+    let mut all = v1.clone();
+    all.insert("v1".to_owned(), Value::from(v1));
+    let meta_data = Map::from([("meta_data".to_owned(), Value::from(ds))]);
+    all.insert("ds".to_owned(), Value::from(meta_data));
+    Value::from(all)
+}
+
+fn put(map: &mut Map, name: &str, value: Option<&String>) {
+    if let Some(value) = value {
+        let value = Value::from(value.as_str());
+        map.insert(name.replace('-', "_"), value.clone());
+        map.insert(name.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn metadata() -> Metadata {
+        Metadata {
+            provider: "ec2".into(),
+            instance_id: Some("i-1".into()),
+            hostname: Some("web".into()),
+            private_ipv4: Some([10, 0, 0, 5].into()),
+            ssh_keys: vec!["ssh-ed25519 AAAA".into()],
+            attributes: BTreeMap::from([("instance-type".into(), "m5".into())]),
+            ..Metadata::default()
+        }
+    }
+
+    #[test]
+    fn names_of_cloud_init_are_known() {
+        for (template, want) in [
+            ("{{ v1.local_hostname }}", "web"),
+            ("{{ v1['local-hostname'] }}", "web"),
+            ("{{ local_hostname | upper }}", "WEB"),
+            ("{{ ds.meta_data.instance_type }}", "m5"),
+            ("{{ ds['meta_data']['local_ipv4'] }}", "10.0.0.5"),
+            ("{{ v1.region | default('nowhere') }}", "nowhere"),
+            ("{% if v1.region %}a{% else %}b{% endif %}", "b"),
+            (
+                "{% for k in v1.public_ssh_keys %}- {{ k }}\n{% endfor %}",
+                "- ssh-ed25519 AAAA\n",
+            ),
+            ("{% if cloud_name == 'ec2' %}x\n{% endif %}", "x\n"),
+            ("a\n", "a\n"),
+        ] {
+            let text = format!("## template: jinja\n{template}");
+            let filled = fill_in(&text, &metadata()).unwrap();
+            assert_eq!(filled, format!("\n{want}"), "{template}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        for (text, line, word) in [
+            ("## template: jinja\n\n{{ v1.region }}", 3, "undefined"),
+            ("## template: jinja\na: {{ nope.x }}", 2, "undefined"),
+            ("## template: jinja\n{% if", 2, "syntax"),
+            ("## template: mako\n", 1, "mako"),
+            (
+                "## template: jinja\n{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+                2,
+                "end",
+            ),
+            (
+                "## template: jinja\n{% for a in range(9999) %}{{ 'x' * 9999 }}{% endfor %}",
+                1,
+                "grows",
+            ),
+        ] {
+            let d = fill_in(text, &metadata()).unwrap_err();
+            assert!(d.message.contains(word), "{text}: {}", d.message);
+            assert_eq!(d.spot.line, line, "{text}: {}", d.message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "(\\{\\{|\\}\\}|\\{%|%\\}|v1|\\.|\\||for|in|if|endif|endfor|range\\(9\\)|[()'\\[\\] \n]|x)*") {
+            let _ = fill_in(&format!("## template: jinja\n{text}"), &metadata());
+        }
+    }
+}
