@@ -94,6 +94,9 @@ fn explain(view: &View, why: bool) -> String {
     if !view.hold_reason.is_empty() && !why {
         text.push_str(&format!("held: {}\n", view.hold_reason));
     }
+    if view.stale && !why {
+        text.push_str("stale: no repository has answered for too long; `updater status --why`\n");
+    }
     for problem in &view.problems {
         text.push_str(&format!("problem: {problem}\n"));
     }

@@ -20,6 +20,8 @@ pub enum Key {
     Group,
     /// `poll-interval`.
     PollInterval,
+    /// `stale-after`.
+    StaleAfter,
     /// `rate-limit`.
     RateLimit,
     /// `proxy`.
@@ -38,13 +40,14 @@ pub enum Key {
 
 impl Key {
     /// Every key.
-    pub const ALL: [Key; 13] = [
+    pub const ALL: [Key; 14] = [
         Key::Enabled,
         Key::Servers,
         Key::Channel,
         Key::Pin,
         Key::Group,
         Key::PollInterval,
+        Key::StaleAfter,
         Key::RateLimit,
         Key::Proxy,
         Key::HealthTimeout,
@@ -63,6 +66,7 @@ impl Key {
             Key::Pin => "pin",
             Key::Group => "group",
             Key::PollInterval => "poll-interval",
+            Key::StaleAfter => "stale-after",
             Key::RateLimit => "rate-limit",
             Key::Proxy => "proxy",
             Key::HealthTimeout => "health-timeout",

@@ -17,6 +17,7 @@
 //! | `pin` | the only version to run, whatever the channel offers; `none` | `none` |
 //! | `group` | who shares a rollout and a reboot lock | `default` |
 //! | `poll-interval` | `45m`; 1 min to 7 days | `45m` |
+//! | `stale-after` | how long no repository may answer before status and metrics tell; 1 h to 365 days; `none` | `7d` |
 //! | `rate-limit` | bytes per second: `512KiB`, `10MiB`; `none` | `none` |
 //! | `proxy` | URL; `none` | `none` |
 //! | `health-timeout` | longest wait for a healthy boot; 10 s to 1 day | `10m` |

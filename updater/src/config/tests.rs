@@ -23,7 +23,7 @@ fn render(loaded: &Loaded) -> String {
             $(tell(stringify!($field), format!("{:?}", c.$field), format!("{:?}", default.$field));)+
         };
     }
-    tell!(enabled servers channel pin group poll_interval rate_limit proxy);
+    tell!(enabled servers channel pin group poll_interval stale_after rate_limit proxy);
     tell!(health_timeout health_check_timeout strategy warning);
     for w in &c.windows {
         let zone = w.zone.iana_name().unwrap_or("?");

@@ -21,6 +21,8 @@ pub struct Config {
     pub group: String,
     /// Time between two looks for a release.
     pub poll_interval: Duration,
+    /// How long no repository may answer before that is told; none: for ever.
+    pub stale_after: Option<Duration>,
     /// Bytes per second.
     pub rate_limit: Option<u64>,
     /// Proxy's URL.
@@ -83,6 +85,7 @@ impl Default for Config {
             pin: None,
             group: "default".to_owned(),
             poll_interval: Duration::from_secs(45 * 60),
+            stale_after: Some(Duration::from_secs(7 * 86_400)),
             rate_limit: None,
             proxy: None,
             health_timeout: Duration::from_secs(600),
@@ -122,6 +125,9 @@ impl Config {
             Key::Pin => self.pin = optional(origin, version)?,
             Key::Group => self.group = name(origin)?,
             Key::PollInterval => self.poll_interval = span(origin, minutes(1), 7 * day)?,
+            Key::StaleAfter => {
+                self.stale_after = optional(origin, |o, _| span(o, minutes(60), 365 * day))?;
+            }
             Key::RateLimit => self.rate_limit = optional(origin, rate)?,
             Key::Proxy => self.proxy = optional(origin, |o, text| url(o, text, &PROXIES))?,
             Key::HealthTimeout => self.health_timeout = span(origin, 10 * second, day)?,

@@ -206,8 +206,15 @@ impl Engine {
         self.counters.event(&event);
         let before = self.state.phase.name();
         let state = self.state.clone();
+        let stale = state.stale;
         let (state, effects) = state.step(now(), event);
         self.state = state;
+        if self.state.stale && !stale {
+            tracing::error!(
+                since = self.state.waiting,
+                "no repository has answered with metadata that can be trusted for too long"
+            );
+        }
         let after = self.state.phase.name();
         if before != after {
             let version = self.state.subject().map_or("", |r| &r.version);
@@ -436,6 +443,7 @@ fn policy(options: &Options, loaded: &Loaded) -> Policy {
         pin: config.pin.clone(),
         locks: !matches!(config.strategy, Strategy::Reboot | Strategy::Off),
         poll: config.poll_interval.as_secs(),
+        stale_after: config.stale_after.map(|after| after.as_secs()),
         warning: config.warning.as_secs(),
     }
 }

@@ -69,7 +69,7 @@ async fn answer(mut stream: UnixStream, text: &str) -> std::io::Result<()> {
 }
 
 /// The text.
-pub(super) fn render(snapshot: &Snapshot) -> String {
+pub(crate) fn render(snapshot: &Snapshot) -> String {
     let (state, counters) = (&snapshot.state, &snapshot.counters);
     let mut out = String::new();
     let mut metric = |kind: &str, name: &str, help: &str, values: &[(String, String)]| {
@@ -108,6 +108,13 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
         "When a repository last answered with trusted metadata; 0: never.",
         &[(String::new(), checked)],
     );
+    let waiting = state.waiting.to_string();
+    metric(
+        "gauge",
+        "waiting_since_timestamp_seconds",
+        "Since when trusted metadata is waited for: the last answer, or the first start.",
+        &[(String::new(), waiting)],
+    );
     let gauges = [
         (
             "trial",
@@ -133,6 +140,11 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
             "refused",
             "Releases rolled back from.",
             state.memory.refused.len() as u64,
+        ),
+        (
+            "stale",
+            "No repository answered for longer than the configuration allows.",
+            u64::from(state.stale),
         ),
         (
             "problems",

@@ -36,6 +36,8 @@ pub use engine::{Engine, Handle, Options};
 pub use host::{Host, Machine};
 pub use lock::RebootLock;
 pub use log::start as start_log;
+#[cfg(test)]
+pub(crate) use metrics::render;
 pub use policy::{CORE_UID, may};
 pub use snapshot::Snapshot;
 pub use updates::{Ground, ThisMachine, Updates};

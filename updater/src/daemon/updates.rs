@@ -14,8 +14,8 @@ use crate::state::{Facts, Found, Known, Offer, Stage, Trouble, TroubleKind};
 use crate::tuf::Time;
 use crate::update::floor::Floor;
 use crate::update::{
-    self, Error, Event, Identity, JOURNAL, Lock, Refused, Setup, Work, bless, check, place,
-    roll_back, trial,
+    self, Answered, Error, Event, Identity, JOURNAL, Lock, Refused, Setup, Work, bless, check,
+    place, roll_back, trial,
 };
 
 /// How long short work waits for an `updater` that somebody started by hand.
@@ -104,9 +104,15 @@ impl<G: Ground> Updates<G> {
         let boot_id = self.ground.root().join("proc/sys/kernel/random/boot_id");
         let boot_id = std::fs::read_to_string(boot_id).unwrap_or_default();
         let boot = self.with(|_, boot| Ok(boot.state()?))?;
+        let now = Time::now().max(identity.built());
+        let answered = Answered::read_or_begin(&state, now)
+            .inspect_err(|e| tracing::warn!("when a repository answered is not known: {e}"))
+            .ok();
         Ok(Facts {
             boot_id: boot_id.trim().to_owned(),
             resume: journal.read().is_some(),
+            checked: answered.and_then(|answered| answered.last),
+            waiting: answered.map(|answered| answered.since),
             ..facts(&boot, &identity, |version| trial::known(&state, version))
         })
     }

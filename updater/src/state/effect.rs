@@ -67,6 +67,8 @@ pub enum Timer {
     Bless,
     /// The machine should be down by now.
     Stuck,
+    /// No repository has answered for too long.
+    Stale,
 }
 
 /// A time to wait: `seconds`, give or take `spread`, by chance.

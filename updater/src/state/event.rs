@@ -67,6 +67,10 @@ pub struct Facts {
     pub bad: Vec<Known>,
     /// An installation was interrupted and can be resumed.
     pub resume: bool,
+    /// When a repository last answered, in seconds since 1970.
+    pub checked: Option<i64>,
+    /// Since when an answer is waited for; none: since now.
+    pub waiting: Option<i64>,
 }
 
 /// What an operator may ask for.

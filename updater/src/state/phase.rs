@@ -55,6 +55,8 @@ pub struct Policy {
     pub pin: Option<String>,
     /// Time between looks.
     pub poll: u64,
+    /// How long no repository may answer before that is told.
+    pub stale_after: Option<u64>,
     /// Warning for users who are logged in.
     pub warning: u64,
 }
@@ -87,6 +89,11 @@ pub struct State {
     pub trouble: Option<Trouble>,
     /// When a repository last answered, in seconds since 1970.
     pub checked: Option<i64>,
+    /// Since when an answer is waited for.
+    pub waiting: i64,
+    /// That is longer than the configuration allows: releases may be kept from this
+    /// machine. It goes on looking.
+    pub stale: bool,
 }
 
 /// What is going on.
@@ -225,6 +232,8 @@ impl State {
             failures: 0,
             trouble: None,
             checked: None,
+            waiting: 0,
+            stale: false,
         }
     }
 

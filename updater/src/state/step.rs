@@ -39,7 +39,8 @@ pub(super) struct Step {
 
 impl State {
     /// What follows from `event`, which happened at `now` (seconds since 1970). Time is
-    /// only noted for people to read: no transition depends on the clock.
+    /// noted for people to read, and how long a timer runs may depend on it; no
+    /// transition does.
     pub fn step(self, now: i64, event: Event) -> (State, Vec<Effect>) {
         let mut step = Step {
             state: self,
@@ -64,9 +65,13 @@ impl Step {
         let phase = &self.state.phase;
         match (event, phase) {
             (Event::Started(facts), Phase::Starting) => self.started(facts),
-            (Event::Configured(policy), _) => {
+            (Event::Configured(policy), phase) => {
+                let started = *phase != Phase::Starting;
                 self.state.policy = policy;
                 self.policy_changed();
+                if started {
+                    self.watch_answers();
+                }
             }
             (Event::Due(timer), _) => self.due(timer),
             (Event::Asked(request), _) => self.asked(request),
@@ -148,6 +153,24 @@ impl Step {
             _ => FIRST_CHECK,
         };
         self.do_(Effect::Set(Timer::Check, delay));
+        self.state.checked = facts.checked;
+        self.state.waiting = facts.waiting.unwrap_or(self.now);
+        self.watch_answers();
+    }
+
+    /// Looks at the time since a repository answered anew, from now on.
+    fn watch_answers(&mut self) {
+        let policy = &self.state.policy;
+        self.state.stale = false;
+        match policy.stale_after.filter(|_| policy.automatic) {
+            Some(limit) => {
+                // A clock that went back has not waited at all.
+                let waited = u64::try_from(self.now.saturating_sub(self.state.waiting));
+                let left = limit.saturating_sub(waited.unwrap_or(0));
+                self.do_(Effect::Set(Timer::Stale, Delay::exactly(left)));
+            }
+            None => self.do_(Effect::Stop(Timer::Stale)),
+        }
     }
 
     fn healthy(&mut self) {
@@ -232,6 +255,8 @@ impl Step {
 
     fn checked(&mut self, found: Found, asked: Option<bool>) {
         self.state.checked = Some(self.now);
+        self.state.waiting = self.now;
+        self.watch_answers();
         self.state.failures = 0;
         self.state.trouble = None;
         self.state.offer = None;
@@ -326,6 +351,7 @@ impl Step {
                 self.go(Phase::Assessing);
                 self.do_(Effect::Assess);
             }
+            (Timer::Stale, _) => self.state.stale = true,
             (Timer::Bless, Phase::Blessing) => self.do_(Effect::Bless),
             (timer, _) => self.reboot_timer(timer),
         }

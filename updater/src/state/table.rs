@@ -32,6 +32,7 @@ pub(super) fn policy() -> Policy {
         reboots: true,
         locks: false,
         poll: 2700,
+        stale_after: Some(604_800),
         warning: 300,
     }
 }
@@ -271,6 +272,7 @@ pub(super) fn events() -> Vec<(&'static str, Event)> {
         ("due assess", Event::Due(Timer::Assess)),
         ("due bless", Event::Due(Timer::Bless)),
         ("due stuck", Event::Due(Timer::Stuck)),
+        ("due stale", Event::Due(Timer::Stale)),
         ("asked check", asked(Request::Check)),
         ("asked update", asked(Request::Update(None))),
         ("asked cancel", asked(Request::Cancel)),
@@ -374,6 +376,7 @@ fn rest(old: &State, new: &State) -> String {
         format!("[{}]", list(old)),
         format!("[{}]", list(new)),
     );
+    tell("stale", old.stale.to_string(), new.stale.to_string());
     tell(
         "failures",
         old.failures.to_string(),

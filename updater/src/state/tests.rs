@@ -189,6 +189,50 @@ fn f10_a_restarted_updater_resumes_soon() {
     assert!(effects.iter().any(soon));
 }
 
+/// A5: a machine from which all news is kept goes on looking, and says that it is blind.
+#[test]
+fn a5_a_machine_that_hears_nothing_for_too_long_says_so() {
+    let left = |effects: &[Effect]| {
+        let mut all = effects.iter().rev();
+        all.find_map(|effect| match effect {
+            Effect::Set(Timer::Stale, delay) => Some(delay.seconds),
+            _ => None,
+        })
+    };
+    let limit = policy().stale_after.unwrap();
+    // The wait began in an earlier boot; a clock that went back waits anew.
+    for (waiting, expected) in [(Some(400), limit - 600), (Some(5000), limit), (None, limit)] {
+        let mut state = State::new(Memory::default(), policy());
+        let facts = Facts {
+            waiting,
+            ..facts("2", 20)
+        };
+        assert_eq!(
+            left(&play(&mut state, [Event::Started(facts)])),
+            Some(expected)
+        );
+    }
+    let mut state = State::new(Memory::default(), policy());
+    let failed = || Event::CheckFailed(Trouble::default());
+    let (due, late) = (|| Event::Due(Timer::Check), Event::Due(Timer::Stale));
+    let start = [Event::Started(facts("2", 20)), Event::Healthy];
+    play(&mut state, start);
+    play(&mut state, [due(), failed(), late, due(), failed()]);
+    assert!(state.stale);
+    let why = state.why(1000 + 700_000).join("\n");
+    assert!(why.contains("can be trusted for 8 d 2 h"), "{why}");
+    let effects = play(&mut state, [due(), Event::Checked(Found::Nothing)]);
+    assert!(!state.stale && !state.why(1000).join(" ").contains("kept from"));
+    assert_eq!(left(&effects), Some(limit));
+    // Who wants no news misses none.
+    let off = Policy {
+        automatic: false,
+        ..policy()
+    };
+    let effects = play(&mut state, [Event::Configured(off)]);
+    assert!(effects.contains(&Effect::Stop(Timer::Stale)));
+}
+
 /// F14: with a broken configuration a staged update stays staged.
 #[test]
 fn f14_a_broken_configuration_stops_reboots_and_keeps_what_is_staged() {

@@ -39,6 +39,13 @@ impl State {
             });
             out.extend(trouble.hint.iter().map(|hint| format!("Hint: {hint}.")));
         }
+        if self.stale {
+            let waited = u64::try_from(now.saturating_sub(self.waiting)).map(in_words);
+            let waited = waited.unwrap_or_else(|_| "too long".to_owned());
+            out.push(format!(
+                "No repository has answered with metadata that can be trusted for {waited}: releases may be kept from this machine. Look at `servers`, the network and the clock."
+            ));
+        }
         if let Some(checked) = self.checked {
             out.push(format!("A repository last answered {}.", ago(now, checked)));
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::floor::Floor;
 use super::offer::{self, Limits, Offer, Refused};
-use super::{Error, Identity};
+use super::{Answered, Error, Identity};
 use crate::fetch::Source;
 use crate::release::{Channel, Digest, MAX_DOCUMENT, Release, channel_name, release_name};
 use crate::state::Store;
@@ -51,6 +51,12 @@ pub fn check(machine: &Identity, setup: &Setup, source: &mut dyn Source) -> Resu
     };
     let client = Client::open(&setup.state.join(TRUSTED), Some(&setup.root), clock)?;
     let fresh = client.refresh(source, Layout::repository())?;
+    if let Err(e) = Answered::note(&setup.state, setup.now.max(machine.built())) {
+        tracing::warn!(
+            hint = e.hint(),
+            "when the repository answered is not kept: {e}"
+        );
+    }
     let name = channel_name(&machine.image, &machine.architecture, &setup.channel);
     let channel: Channel = fresh.json(source, &name, MAX_DOCUMENT)?;
     let mut version = offer::channel(&channel, &setup.channel)?;

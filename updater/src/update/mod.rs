@@ -8,6 +8,7 @@
 //! | [`floor`] | the place in the order below which a machine does not go |
 //! | [`Work`] | fetches a release into the slot that is not running |
 //! | [`place`] | the repository, and the root of trust |
+//! | [`Answered`] | when a repository last answered |
 //! | [`trial`] | which releases are on trial |
 //! | [`bless`], [`roll_back`] | what becomes of them |
 //! | [`Lock`] | one at a time |
@@ -20,6 +21,7 @@
 //! (the start of a long frame), `uki-DIGEST` (the kernel image). None of it is
 //! trusted. At most 1 MiB is fetched twice.
 
+mod answered;
 mod check;
 mod error;
 pub mod floor;
@@ -38,6 +40,7 @@ mod work;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use answered::Answered;
 pub use check::{Found, Setup, check};
 pub use error::Error;
 pub use identity::{Identity, Unknown};

@@ -183,6 +183,12 @@ impl Updater1 {
         self.0.snapshot().state.checked.unwrap_or(0)
     }
 
+    /// No repository has answered for longer than the configuration allows.
+    #[zbus(property)]
+    fn stale(&self) -> bool {
+        self.0.snapshot().state.stale
+    }
+
     /// The last error, until something goes well.
     #[zbus(property)]
     fn last_error(&self) -> String {
@@ -303,7 +309,7 @@ pub(super) async fn emit(
     new: &Snapshot,
 ) -> zbus::Result<()> {
     type Get = for<'s> fn(&'s Snapshot) -> Variant<'static>;
-    let all: [(&str, Get); 18] = [
+    let all: [(&str, Get); 19] = [
         ("Phase", |s| s.state.phase.name().into()),
         ("Version", |s| s.state.booted.version.clone().into()),
         ("Trial", |s| s.state.trial.into()),
@@ -315,6 +321,7 @@ pub(super) async fn emit(
         ("OfferedSize", |s| offered_size(s).into()),
         ("Progress", |s| progress(s).into()),
         ("LastChecked", |s| s.state.checked.unwrap_or(0).into()),
+        ("Stale", |s| s.state.stale.into()),
         ("LastError", |s| last_error(s).into()),
         ("LastErrorKind", |s| last_error_kind(s).into()),
         ("LastErrorHint", |s| last_error_hint(s).into()),

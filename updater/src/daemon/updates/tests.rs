@@ -273,6 +273,42 @@ async fn an_operator_goes_back() {
     assert!(why.contains("was rolled back by an operator"), "{why}");
 }
 
+/// A5: how long nothing was heard outlives service and boot.
+#[tokio::test]
+async fn a5_a_freeze_outlives_the_service() {
+    let (one, two) = builds();
+    let mut world = machine(&one, OFF);
+    let release = world.release(&two, None);
+    world.publish(&release);
+    let mut service = Service::start(world);
+    assert_eq!(service.until("idle").await.state.checked, None);
+    service.ask(Request::Check).await.unwrap();
+    assert!(!service.until("available").await.state.stale);
+    let path = service.root.join(crate::STATE).join("answered.json");
+    let kept = fs::read_to_string(&path).unwrap();
+    assert!(kept.contains("\"last\":1"), "{kept}");
+
+    let old = r#"{"format":1,"readable_from":1,"last":1000,"since":1000}"#;
+    fs::write(&path, old).unwrap();
+    fs::rename(service.root.join("repository"), service.root.join("gone")).unwrap();
+    let mut service = service.boot(&one, "holdfast_1.efi");
+    service.until("idle").await;
+    service.ask(Request::Check).await.unwrap();
+    let snapshot = service.until("backoff").await;
+    assert!(snapshot.state.stale && snapshot.state.checked == Some(1000));
+    let told = crate::daemon::render(&snapshot);
+    for line in [
+        "updater_stale 1\n",
+        "waiting_since_timestamp_seconds 1000\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+
+    fs::rename(service.root.join("gone"), service.root.join("repository")).unwrap();
+    service.ask(Request::Check).await.unwrap();
+    assert!(!service.until("available").await.state.stale);
+}
+
 /// One lock for the service and for who works by hand.
 #[test]
 fn work_by_hand_is_waited_for() {

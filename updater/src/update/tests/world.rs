@@ -322,7 +322,7 @@ impl World {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, ["floor.json", "trial", "tuf"]);
+        assert_eq!(left, ["answered.json", "floor.json", "trial", "tuf"]);
     }
 
     /// Asserts that nothing was done to the machine.
