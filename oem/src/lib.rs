@@ -15,6 +15,7 @@ pub mod http;
 pub mod media;
 pub mod metadata;
 pub mod net;
+pub mod network;
 pub mod plan;
 pub mod root;
 pub mod source;

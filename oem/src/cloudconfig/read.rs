@@ -14,6 +14,8 @@ const MAX_FINDINGS: usize = 200;
 pub struct Reader {
     findings: Vec<Diagnostic>,
     more: usize,
+    /// Keys are shown with `-`: the language's own spelling.
+    dashes: bool,
 }
 
 /// The known fields of a mapping, by their name with `_`.
@@ -23,6 +25,7 @@ pub struct Fields<'a> {
     /// Key path, e.g. `users[0]`.
     pub path: String,
     entries: Vec<(String, Spot, &'a Rc<Node>)>,
+    dashes: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -41,8 +44,9 @@ impl<'a> Fields<'a> {
     }
     /// Path of a field.
     pub fn key(&self, name: &str) -> String {
+        let name = spelled(name, self.dashes);
         if self.path.is_empty() {
-            name.to_owned()
+            name
         } else {
             format!("{}.{name}", self.path)
         }
@@ -50,6 +54,13 @@ impl<'a> Fields<'a> {
 }
 
 impl Reader {
+    /// A reader of a language whose keys have `-` in them.
+    pub fn with_dashes() -> Reader {
+        Reader {
+            dashes: true,
+            ..Reader::default()
+        }
+    }
     /// Records a finding.
     pub fn report(&mut self, d: Diagnostic) {
         if self.findings.len() < MAX_FINDINGS {
@@ -104,6 +115,7 @@ impl Reader {
             spot: node.spot,
             path: path.to_owned(),
             entries: Vec::with_capacity(entries.len()),
+            dashes: self.dashes,
         };
         for (k, v) in entries {
             let Kind::Scalar { text, .. } = &k.kind else {
@@ -136,7 +148,7 @@ impl Reader {
                 self.warn(k.spot, &key, "accepted, not applied by this version", "");
             } else {
                 let hint = suggest(&name, known)
-                    .map(|s| format!("did you mean `{s}`?"))
+                    .map(|s| format!("did you mean `{}`?", spelled(s, self.dashes)))
                     .unwrap_or_default();
                 self.warn(k.spot, &key, "unknown key, not applied", &hint);
             }
@@ -250,6 +262,15 @@ impl Reader {
                 .filter_map(|(i, n)| self.line(n, &format!("{path}[{i}]")))
                 .collect(),
         }
+    }
+}
+
+/// A key as its language writes it.
+fn spelled(name: &str, dashes: bool) -> String {
+    if dashes {
+        name.replace('_', "-")
+    } else {
+        name.to_owned()
     }
 }
 

@@ -1,0 +1,175 @@
+//! Network configuration: every format a provider sends it in, read into one
+//! [`model::Network`], written as systemd-networkd's units. Pure, but for
+//! [`nics`]. One file (or folder) a format; a mistake costs the item it is in,
+//! and never a link its last address.
+
+mod bond;
+mod check;
+mod interfaces;
+pub mod model;
+pub mod nics;
+mod openstack;
+mod v1;
+mod v2;
+mod value;
+mod write;
+
+pub use write::{PREFIX, Unit, units};
+
+use crate::cloudconfig::node::{self, Kind, Node};
+use crate::cloudconfig::read::Reader;
+use crate::cloudconfig::{Diagnostic, Spot};
+use model::Network;
+use std::fmt;
+
+/// Formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// cloud-init's version 1.
+    V1,
+    /// cloud-init's version 2, netplan's.
+    V2,
+    /// OpenStack's `network_data.json`.
+    OpenStack,
+    /// Debian's interfaces(5).
+    Interfaces,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::V1 => "network config version 1",
+            Format::V2 => "network config version 2 (netplan)",
+            Format::OpenStack => "OpenStack network_data.json",
+            Format::Interfaces => "Debian interfaces",
+        })
+    }
+}
+
+/// What a text says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// Its format, when it is known.
+    pub format: Option<Format>,
+    /// The network; `None` leaves the image's own configuration in place.
+    pub network: Option<Network>,
+    /// What is wrong with it, in the order of the text.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Reads a text of any of the [`Format`]s. Never fails: what cannot be read is
+/// a finding.
+pub fn parse(bytes: &[u8]) -> Parsed {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(e) => {
+            let before = &bytes[..e.valid_up_to()];
+            let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+            let spot = Spot {
+                line: u32::try_from(line).unwrap_or(u32::MAX),
+                column: 1,
+            };
+            let d = Diagnostic::error(spot, "", "not UTF-8 text; nothing of it is applied".into());
+            return Parsed {
+                findings: vec![d],
+                ..Parsed::default()
+            };
+        }
+    };
+    if interfaces::is_it(text) {
+        let mut r = Reader::with_dashes();
+        let network = interfaces::read(text, &mut r);
+        return finish(Format::Interfaces, network, r);
+    }
+    let mut notes = Vec::new();
+    let root = match node::parse(text, &mut notes) {
+        Ok(Some(root)) => root,
+        Ok(None) => {
+            return Parsed {
+                findings: notes,
+                ..Parsed::default()
+            };
+        }
+        Err(broken) => {
+            notes.push(broken);
+            return Parsed {
+                findings: notes,
+                ..Parsed::default()
+            };
+        }
+    };
+    let mut parsed = of_tree(&root);
+    notes.append(&mut parsed.findings);
+    Parsed {
+        findings: notes,
+        ..parsed
+    }
+}
+
+fn finish(format: Format, mut network: Network, mut r: Reader) -> Parsed {
+    check::settle(&mut network, &mut r);
+    Parsed {
+        format: Some(format),
+        network: Some(network).filter(|n| !n.links.is_empty()),
+        findings: r.finish(),
+    }
+}
+
+fn of_tree(root: &Node) -> Parsed {
+    let (inner, path) = match field(root, "network") {
+        Some(inner) => (inner, "network"),
+        None => (root, ""),
+    };
+    let word = |key: &str| match field(inner, key).map(|n| &n.kind) {
+        Some(Kind::Scalar { text, .. }) => Some(text.as_str()),
+        _ => None,
+    };
+    if word("config") == Some("disabled") {
+        return Parsed::default();
+    }
+    match word("version") {
+        Some("1") => {
+            let mut r = Reader::default();
+            let network = v1::read(inner, path, &mut r);
+            finish(Format::V1, network, r)
+        }
+        Some("2") => {
+            let mut r = Reader::with_dashes();
+            let network = v2::read(inner, path, &mut r);
+            finish(Format::V2, network, r)
+        }
+        None if field(inner, "links").is_some() || field(inner, "networks").is_some() => {
+            let mut r = Reader::default();
+            let network = openstack::read(inner, &mut r);
+            finish(Format::OpenStack, network, r)
+        }
+        version => {
+            let mut r = Reader::default();
+            let what = match version {
+                Some(v) => format!(
+                    "there is no version {:?}",
+                    crate::cloudconfig::read::shorten(v)
+                ),
+                None => "not a network configuration: there is no `version`".to_owned(),
+            };
+            let hint = "expected `version: 1` or `version: 2`, OpenStack's `links` and `networks`, or Debian's `iface` stanzas";
+            r.error(inner.spot, path, what, hint);
+            Parsed {
+                findings: r.finish(),
+                ..Parsed::default()
+            }
+        }
+    }
+}
+
+fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    let Kind::Map(entries) = &node.kind else {
+        return None;
+    };
+    entries.iter().find_map(|(key, value)| {
+        matches!(&key.kind, Kind::Scalar { text, .. } if text == name).then_some(&**value)
+    })
+}
+
+#[cfg(test)]
+mod tests;
