@@ -41,6 +41,9 @@ pub struct Fetched {
     pub user_data: Option<Vec<u8>>,
     /// Vendor-data as received, undecoded.
     pub vendor_data: Option<Vec<u8>>,
+    /// Network configuration as received, in any of the formats of
+    /// [`crate::network`].
+    pub network: Option<Vec<u8>>,
     /// The metadata.
     pub metadata: Metadata,
 }

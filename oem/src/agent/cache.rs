@@ -90,6 +90,7 @@ fn load_from(root: &Root, dir: &str) -> Result<Option<Fetched>> {
         source: document.source,
         user_data: root.read(&format!("{dir}/user-data"))?,
         vendor_data: root.read(&format!("{dir}/vendor-data"))?,
+        network: root.read(&format!("{dir}/network-config"))?,
         metadata: document.metadata,
     }))
 }
@@ -120,6 +121,11 @@ fn store_in(root: &Root, dir: &str, fetched: &Fetched) -> Result<()> {
         root,
         &format!("{dir}/vendor-data"),
         fetched.vendor_data.as_deref(),
+    )?;
+    keep(
+        root,
+        &format!("{dir}/network-config"),
+        fetched.network.as_deref(),
     )?;
     keep(root, &format!("{dir}/metadata.json"), Some(&json))
 }

@@ -18,7 +18,7 @@ pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
     /// Ask the provider first, as the units of a boot do
-    #[arg(long, alias = "phase", value_enum, conflicts_with_all = ["user_data", "vendor_data", "metadata"])]
+    #[arg(long, alias = "phase", value_enum, conflicts_with_all = ["user_data", "vendor_data", "network_config", "metadata"])]
     stage: Option<Stage>,
     /// Print the report as JSON
     #[arg(long)]

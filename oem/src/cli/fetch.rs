@@ -44,6 +44,7 @@ struct Output<'a> {
     metadata: &'a Metadata,
     user_data: Option<Blob>,
     vendor_data: Option<Blob>,
+    network_config: Option<Blob>,
     attempts: &'a [Attempt],
     warnings: &'a [String],
 }
@@ -87,6 +88,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         metadata: &f.metadata,
         user_data: blob(&f.user_data),
         vendor_data: blob(&f.vendor_data),
+        network_config: blob(&f.network),
         attempts: &outcome.attempts,
         warnings: &outcome.warnings,
     };
@@ -122,6 +124,12 @@ fn text(o: &Output<'_>) -> String {
     line(
         "vendor-data",
         o.vendor_data
+            .as_ref()
+            .map(|b| format!("{} bytes, sha256 {}", b.bytes, b.sha256)),
+    );
+    line(
+        "network-config",
+        o.network_config
             .as_ref()
             .map(|b| format!("{} bytes, sha256 {}", b.bytes, b.sha256)),
     );

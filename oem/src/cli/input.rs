@@ -21,6 +21,9 @@ pub struct InputArgs {
     /// Vendor-data file
     #[arg(long, value_name = "FILE")]
     pub vendor_data: Option<PathBuf>,
+    /// Network configuration: cloud-init's version 1 or 2, network_data.json, or Debian's interfaces
+    #[arg(long, value_name = "FILE")]
+    pub network_config: Option<PathBuf>,
     /// Metadata as JSON, in the form `oem fetch --json` prints
     #[arg(long, value_name = "FILE")]
     pub metadata: Option<PathBuf>,
@@ -43,7 +46,10 @@ impl InputArgs {
 
     /// Whether any file was named.
     pub fn names_files(&self) -> bool {
-        self.user_data.is_some() || self.vendor_data.is_some() || self.metadata.is_some()
+        self.user_data.is_some()
+            || self.vendor_data.is_some()
+            || self.network_config.is_some()
+            || self.metadata.is_some()
     }
 
     /// Reads the named files.
@@ -57,12 +63,14 @@ impl InputArgs {
             .user_data
             .as_ref()
             .or(self.metadata.as_ref())
+            .or(self.network_config.as_ref())
             .map(|p| p.display().to_string());
         Ok(Fetched {
             provider: metadata.provider.clone(),
             source: source.unwrap_or_default(),
             user_data: optional(&self.user_data)?,
             vendor_data: optional(&self.vendor_data)?,
+            network: optional(&self.network_config)?,
             metadata,
         })
     }

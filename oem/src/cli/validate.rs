@@ -5,6 +5,7 @@ use crate::cloudconfig::{Diagnostic, render};
 use crate::configure::Intake;
 use crate::error::Result;
 use crate::metadata::Metadata;
+use crate::network;
 use crate::plan::{Layer, Sender};
 use crate::userdata::{self, Around, Fetch, Offline, Part};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  oem validate user-data.yml\n  oem validate --json - < user-data.yml\n\nExit status 1 when anything would not be applied."
+    after_help = "Examples:\n  oem validate user-data.yml\n  oem validate --json - < user-data.yml\n  oem validate --network network-config\n\nExit status 1 when anything would not be applied."
 )]
 pub(super) struct Args {
     /// User-data file, `-` for standard input
@@ -21,6 +22,9 @@ pub(super) struct Args {
     /// Metadata as JSON, for templates, in the form `oem fetch --json` prints
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
+    /// It is a network configuration: cloud-init's version 1 or 2, network_data.json, or Debian's interfaces
+    #[arg(long)]
+    network: bool,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -123,8 +127,47 @@ pub(crate) fn validated(bytes: &[u8], file: &str) -> String {
     check(bytes, &Metadata::default(), &mut Offline).render(file)
 }
 
+#[derive(Serialize)]
+struct NetworkOutput<'a> {
+    file: &'a str,
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<String>,
+    findings: &'a [Diagnostic],
+}
+
+/// The same for a network configuration.
+fn network(args: &Args, bytes: &[u8]) -> Result<u8> {
+    let parsed = network::parse(bytes);
+    let findings = &parsed.findings;
+    let valid = !findings.iter().any(|d| args.strict || d.is_error());
+    let file = args.file.display().to_string();
+    let format = parsed.format.map(|f| f.to_string());
+    if args.json {
+        print_json(&NetworkOutput {
+            file: &file,
+            valid,
+            format,
+            findings,
+        })?;
+    } else {
+        print(&render(&file, &String::from_utf8_lossy(bytes), findings))?;
+        let errors = findings.iter().filter(|d| d.is_error()).count();
+        print(&format!(
+            "{file}: {}: {}, {errors} errors, {} warnings\n",
+            format.as_deref().unwrap_or("nothing to configure"),
+            if valid { "valid" } else { "not valid" },
+            findings.len() - errors
+        ))?;
+    }
+    Ok(u8::from(!valid))
+}
+
 pub(super) fn run(args: &Args) -> Result<u8> {
     let bytes = input::read_file(&args.file)?;
+    if args.network {
+        return network(args, &bytes);
+    }
     let metadata = match &args.metadata {
         Some(path) => input::read_metadata(path)?,
         None => Metadata::default(),

@@ -9,6 +9,7 @@ use crate::apply::{Bus, Systemd, apply};
 use crate::cloudconfig::{self, CloudConfig, Diagnostic, Spot};
 use crate::error::Result;
 use crate::metadata::{Fetched, Metadata};
+use crate::network::{self, model::Network};
 use crate::plan::{self, Action, Input, Layer, Origin, Plan, Sender, Work};
 use crate::root::Root;
 use crate::status::{Finding, Report};
@@ -19,6 +20,8 @@ use crate::userdata::{self, Around, Content, Fetch, Part};
 pub struct Intake {
     /// In rising order of precedence.
     pub inputs: Vec<Input>,
+    /// What the provider says of the network.
+    pub network: Option<Network>,
     /// Findings, with whose text they are in.
     pub findings: Vec<(Sender, Diagnostic)>,
 }
@@ -74,12 +77,27 @@ impl Intake {
                 intake.take(layer, &userdata::open(bytes, &mut around));
             }
         }
+        if let Some(bytes) = &fetched.network {
+            intake.add_network(bytes);
+        }
         intake
+    }
+
+    /// Parses a network configuration.
+    pub fn add_network(&mut self, bytes: &[u8]) {
+        let parsed = network::parse(bytes);
+        self.network = parsed.network;
+        let findings = parsed.findings.into_iter();
+        self.findings
+            .extend(findings.map(|d| (Layer::Network.into(), d)));
     }
 
     /// What is to be done on the machine below `root`.
     pub fn plan(&self, metadata: &Metadata, root: &Root) -> Result<Plan> {
-        plan::build(&self.inputs, metadata, root)
+        let mut plan = plan::build(&self.inputs, metadata, root)?;
+        let cards = network::nics::all(root.path());
+        plan::add_network(&mut plan, self.network.as_ref(), &cards, root)?;
+        Ok(plan)
     }
 
     /// The findings for a report.

@@ -117,6 +117,7 @@ fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
         source: "testdata".into(),
         user_data: optional("user-data"),
         vendor_data: optional("vendor-data"),
+        network: optional("network-config"),
         metadata,
     };
     let intake = Intake::of(optional("oem.yml").as_deref(), &fetched, &mut Offline);

@@ -125,6 +125,20 @@ pub(super) const BOND_NAMES: &[&str] = &[
     "primary",
 ];
 
+/// The kernel's own, where they are others.
+pub(super) const KERNEL_NAMES: &[&str] = &[
+    "miimon",
+    "xmit_hash_policy",
+    "updelay",
+    "downdelay",
+    "arp_ip_target",
+    "fail_over_mac",
+    "num_grat_arp",
+    "primary_reselect",
+    "lp_interval",
+    "tlb_dynamic_lb",
+];
+
 /// Reads an option by any of its names (`-` as `_`, no `bond_`); `None` when
 /// there is no such option.
 pub(super) fn bond(name: &str, text: &str) -> Option<Value<BondOption>> {
@@ -237,7 +251,7 @@ mod tests {
 
     #[test]
     fn every_name_for_suggestions_is_understood() {
-        for name in BOND_NAMES {
+        for name in BOND_NAMES.iter().chain(KERNEL_NAMES) {
             assert!(bond(name, "1").is_some(), "{name}");
         }
         for name in BRIDGE_NAMES {

@@ -124,23 +124,28 @@ fn memberships(network: &mut Network, r: &mut Reader) {
                 link.spot,
                 &link.id,
                 "a bond without members carries nothing",
-                "add `interfaces`",
+                "name its members",
             );
         }
     }
 }
 
 fn parents(network: &mut Network, r: &mut Reader) {
+    network.links.retain(|link| {
+        let itself = matches!(&link.kind, Kind::Vlan { parent, .. } if *parent == link.id);
+        if itself {
+            r.error(link.spot, &link.id, "a VLAN cannot run on itself", "");
+        }
+        !itself
+    });
     for at in 0..network.links.len() {
         let link = &network.links[at];
-        let (spot, id) = (link.spot, link.id.clone());
+        let spot = link.spot;
         let Kind::Vlan { parent, .. } = &link.kind else {
             continue;
         };
         let parent = parent.clone();
-        if parent == id {
-            r.error(spot, &id, "a VLAN cannot run on itself", "");
-        } else if !network.links.iter().any(|l| l.id == parent) {
+        if !network.links.iter().any(|l| l.id == parent) {
             implied(network, &parent, spot, r);
         }
     }

@@ -320,7 +320,9 @@ fn kind(stanza: &Stanza, name: &str, network: &Network, r: &mut Reader) -> Optio
     if stanza.has("bridge-ports") {
         return Some(Kind::Bridge(Vec::new()));
     }
-    if stanza.has("bond-slaves") || stanza.has("bond-mode") || stanza.has("slaves") {
+    // Members repeat the options of their bond.
+    let options = stanza.has("bond-mode") && !stanza.has("bond-master");
+    if stanza.has("bond-slaves") || stanza.has("slaves") || options {
         return Some(Kind::Bond(Vec::new()));
     }
     let dotted = name

@@ -64,6 +64,15 @@ pub(super) fn read(root: &Node, path: &str, r: &mut Reader) -> Network {
             _ if TYPES.contains(&kind) => link(item, &path, kind, &mut network, r),
             _ => {
                 let hint = suggest(kind, TYPES).map(|s| format!("did you mean `{s}`?"));
+                if kind.is_empty() {
+                    r.error(
+                        item.spot,
+                        &path,
+                        "it needs a `type`",
+                        "such as `type: physical`",
+                    );
+                    continue;
+                }
                 let what = format!("{kind:?} is none of {}", TYPES.join(", "));
                 r.error(
                     item.spot,
@@ -481,6 +490,7 @@ fn params(
                         .trim_start_matches("bridge_");
                     let known: Vec<&str> = bond::BOND_NAMES
                         .iter()
+                        .chain(bond::KERNEL_NAMES)
                         .chain(bond::BRIDGE_NAMES)
                         .copied()
                         .collect();

@@ -321,7 +321,12 @@ pub(super) fn one_of(
         let found = choices.iter().find(|(name, _)| *name == text);
         found.map(|(_, value)| *value).map_or_else(
             || {
-                let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+                // Numbers are the kernel's other names for them.
+                let names: Vec<&str> = choices
+                    .iter()
+                    .map(|(name, _)| *name)
+                    .filter(|name| !name.bytes().all(|b| b.is_ascii_digit()))
+                    .collect();
                 let what = format!("{:?} is none of {}", shorten(text), names.join(", "));
                 fault(what, "")
             },

@@ -13,6 +13,7 @@ mod environment;
 mod files;
 mod hostname;
 mod keys;
+mod network;
 mod origin;
 mod script;
 mod subst;
@@ -22,6 +23,7 @@ mod users;
 
 pub use accounts::Account;
 pub use change::{Change, change, is_private_dir, keys_path, listed_plain};
+pub use network::add as add_network;
 pub use origin::{Layer, Origin, Sender};
 pub use subst::Values;
 pub use units::{hex, network_dir, unit_dir};

@@ -14,6 +14,8 @@ pub enum Layer {
     VendorData,
     /// Metadata of the provider.
     Metadata,
+    /// Network configuration of the provider.
+    Network,
     /// The user.
     UserData,
     /// The command line of `oem`.
@@ -99,6 +101,7 @@ impl fmt::Display for Sender {
             Layer::Oem => "oem",
             Layer::VendorData => "vendor-data",
             Layer::Metadata => "metadata",
+            Layer::Network => "network-config",
             Layer::UserData => "user-data",
             Layer::CommandLine => "command-line",
         })?;

@@ -153,6 +153,7 @@ pub(super) fn parse(raw: &Raw, source: &str) -> Found {
     fetched.provider = "cloudstack".into();
     fetched.source = source.into();
     fetched.user_data = data(raw, "user-data");
+    fetched.network = data(raw, "network_data.json");
     let metadata = &mut fetched.metadata;
     metadata.provider = "cloudstack".into();
     metadata.instance_id = line(raw, "instance-id")

@@ -28,8 +28,12 @@ pub(super) fn read_volume<R: Read + Seek>(
     volume: &mut Volume<R>,
     device: &str,
 ) -> std::result::Result<Option<Found>, MediaError> {
-    let raw = cloudstack_tree(volume)?;
+    let mut raw = cloudstack_tree(volume)?;
     if !raw.is_empty() {
+        // The one thing CloudStack itself has only there.
+        let network = "openstack/latest/network_data.json";
+        let network = volume.read(network, MAX_DOCUMENT)?;
+        raw.extend(network.map(|b| ("network_data.json".to_owned(), b)));
         return Ok(Some(cloudstack::parse(&raw, device)));
     }
     let raw = openstack_tree(volume)?;
@@ -86,6 +90,10 @@ fn openstack_tree<R: Read + Seek>(volume: &mut Volume<R>) -> std::result::Result
         if !raw.is_empty() {
             let ec2 = volume.read("ec2/latest/meta-data.json", MAX_DOCUMENT)?;
             raw.extend(ec2.map(|b| ("ec2.json".to_owned(), b)));
+            if let Some(path) = openstack::interfaces_path(&raw) {
+                let text = volume.read(&format!("openstack/{path}"), MAX_DOCUMENT)?;
+                raw.extend(text.map(|b| (openstack::INTERFACES.to_owned(), b)));
+            }
             break;
         }
     }

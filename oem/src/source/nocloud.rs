@@ -86,6 +86,7 @@ pub(super) fn parse(raw: &Raw, source: &str, seed: Option<&Seed>) -> Found {
     fetched.source = source.into();
     fetched.user_data = data(raw, "user-data");
     fetched.vendor_data = data(raw, "vendor-data");
+    fetched.network = data(raw, "network-config");
     let metadata = &mut fetched.metadata;
     metadata.provider = "nocloud".into();
     let document = match text(raw, "meta-data").map(serde_saphyr::from_str::<Value>) {
@@ -111,10 +112,9 @@ pub(super) fn parse(raw: &Raw, source: &str, seed: Option<&Seed>) -> Found {
             document.get(name).map(keys::of).unwrap_or_default(),
         );
     }
-    if let Some(network) = text(raw, "network-config") {
-        metadata
-            .attributes
-            .insert("network-config".into(), network.into());
+    // An older place for Debian's format.
+    if let (None, Some(text)) = (&fetched.network, document.get("network-interfaces")) {
+        fetched.network = text.as_str().map(|t| t.as_bytes().to_vec());
     }
     found
 }

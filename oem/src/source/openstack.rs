@@ -16,6 +16,8 @@ pub(super) const DOCUMENTS: [&str; 4] = [
     "vendor_data.json",
     "network_data.json",
 ];
+/// The document [`interfaces_path`] names, under a name of ours.
+pub(super) const INTERFACES: &str = "network_config";
 /// What only the EC2 half of the service knows.
 const EC2_DOCUMENTS: [&str; 3] = ["local-ipv4", "public-ipv4", "instance-type"];
 
@@ -38,6 +40,17 @@ pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Resu
     if !serde_json::from_slice::<Value>(&raw["meta_data.json"]).is_ok_and(|v| v.is_object()) {
         return Ok(None);
     }
+    if let Some(path) = interfaces_path(&raw) {
+        let reply = http
+            .get(&format!("{base}/openstack/{path}"), &[], deadline)
+            .await;
+        raw.extend(
+            reply
+                .ok()
+                .and_then(Reply::found)
+                .map(|b| (INTERFACES.into(), b)),
+        );
+    }
     for name in EC2_DOCUMENTS {
         // Optional: some clouds turn this half off.
         let reply = http
@@ -46,6 +59,19 @@ pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Resu
         raw.extend(reply.ok().and_then(Reply::found).map(|b| (name.into(), b)));
     }
     Ok(Some(parse(&raw, &format!("{base}/openstack/latest/"))))
+}
+
+/// Where Debian's interfaces(5) text is, below `openstack/`, on clouds that
+/// send no `network_data.json`.
+pub(super) fn interfaces_path(raw: &Raw) -> Option<String> {
+    if raw.contains_key("network_data.json") {
+        return None;
+    }
+    let meta: Value = serde_json::from_slice(raw.get("meta_data.json")?).ok()?;
+    let path = meta.get("network_config")?.get("content_path")?.as_str()?;
+    let name = path.trim_start_matches('/').strip_prefix("content/")?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+    (!name.is_empty() && name.bytes().all(plain)).then(|| format!("content/{name}"))
 }
 
 /// Pure. Understands a drive's `ec2.json` (its `ec2/latest/meta-data.json`) too.
@@ -67,6 +93,7 @@ pub(super) fn parse(raw: &Raw, source: &str) -> Found {
     fetched.provider = "openstack".into();
     fetched.source = source.into();
     fetched.user_data = data(raw, "user_data");
+    fetched.network = data(raw, "network_data.json").or_else(|| data(raw, INTERFACES));
     // Either the text itself or under cloud-init's name.
     fetched.vendor_data = vendor
         .as_str()
@@ -108,11 +135,6 @@ pub(super) fn parse(raw: &Raw, source: &str) -> Found {
         metadata
             .attributes
             .insert("instance-type".into(), kind.into());
-    }
-    if let Some(network) = text(raw, "network_data.json") {
-        metadata
-            .attributes
-            .insert("network-data".into(), network.into());
     }
     found
 }

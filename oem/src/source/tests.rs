@@ -51,6 +51,7 @@ fn cases() {
             "metadata": found.fetched.metadata,
             "user_data": utf8(&found.fetched.user_data),
             "vendor_data": utf8(&found.fetched.vendor_data),
+            "network": utf8(&found.fetched.network),
             "warnings": found.warnings,
         });
         let got = serde_json::to_string_pretty(&got).unwrap() + "\n";

@@ -26,9 +26,6 @@ pub(super) fn content(link: &Link, network: &Network) -> Option<String> {
     }
     if link.kind != Kind::Loopback {
         addressing(link, network, &mut file);
-    } else {
-        file.section("Network");
-        dns(link, &mut file);
     }
     link.addresses.iter().for_each(|a| address(a, &mut file));
     link.routes.iter().for_each(|r| route(r, &mut file));
@@ -43,6 +40,13 @@ pub(super) fn content(link: &Link, network: &Network) -> Option<String> {
     }
     let mut section = Section::new(&mut file, "IPv6AcceptRA");
     section.maybe("Token", link.token.map(|t| format!("static:{t}")));
+    // DHCPv6 gives no routes: its metric is that of the routers' own.
+    let metric = link
+        .dhcp6
+        .as_ref()
+        .map(|d| d.route_metric.unwrap_or(METRIC));
+    let metric = metric.or((link.accept_ra == Some(true)).then_some(METRIC));
+    section.maybe("RouteMetric", metric);
     section.maybe_flag("UseDNS", link.ra.use_dns);
     section.maybe("UseDomains", link.ra.use_domains);
     section.maybe("RouteTable", link.ra.table);
@@ -76,11 +80,14 @@ fn find(link: &Link, file: &mut File) {
         _ => {}
     }
     // A pattern must not catch what is made here or by a container engine.
-    if card.mac.is_none() {
+    let pattern = |n: &String| n.contains(['*', '?', '[']);
+    if card.mac.is_none()
+        && card.rename.is_none()
+        && card.name.as_ref().is_none_or(pattern)
+        && (card.name.is_some() || by_others)
+    {
         file.set("Kind", "!*");
-        if card.name.as_ref().is_some_and(|n| n.starts_with('*')) {
-            file.set("Type", "ether");
-        }
+        file.set("Type", "ether");
     }
 }
 
@@ -220,7 +227,6 @@ fn dhcp4(d: &Dhcp, file: &mut File) {
 fn dhcp6(d: &Dhcp, file: &mut File) {
     file.set("UseDomains", d.use_domains.unwrap_or("yes"));
     file.flag("UseHostname", d.use_hostname.unwrap_or(false));
-    file.maybe("RouteMetric", d.route_metric);
     file.maybe_flag("UseDNS", d.use_dns);
     file.maybe_flag("UseNTP", d.use_ntp);
     file.maybe_flag("SendHostname", d.send_hostname);
