@@ -46,6 +46,25 @@ pub fn uki_path(version: &Version) -> String {
     )
 }
 
+/// The loaders' own files, the same for every slot.
+pub fn loaders(loader: &[u8], enroll: Option<&Enroll>) -> Files {
+    // No menu; a key held during start still shows it.
+    let mut config = "timeout 0\nauto-firmware yes\n".to_owned();
+    if let Some(enroll) = enroll {
+        config.push_str(&format!("secure-boot-enroll {}\n", enroll.when.word()));
+    }
+    Files::from([
+        ("EFI/BOOT/BOOTX64.EFI".to_owned(), loader.to_vec()),
+        (
+            "EFI/systemd/systemd-bootx64.efi".to_owned(),
+            loader.to_vec(),
+        ),
+        ("loader/loader.conf".to_owned(), config.into_bytes()),
+        ("loader/entries.srel".to_owned(), b"type1\n".to_vec()),
+        ("grub/grub.cfg".to_owned(), grub::CONFIG.as_bytes().to_vec()),
+    ])
+}
+
 /// The files of the ESP, with slot A as the one to boot.
 pub fn files(content: &Content) -> Result<Files> {
     let uki = uki_path(content.version);
@@ -60,21 +79,9 @@ pub fn files(content: &Content) -> Result<Files> {
     let state = state
         .write()
         .input(|| "making GRUB's environment block".to_owned())?;
-    // No menu; a key held during start still shows it.
-    let mut config = "timeout 0\nauto-firmware yes\n".to_owned();
-    if let Some(enroll) = content.enroll {
-        config.push_str(&format!("secure-boot-enroll {}\n", enroll.when.word()));
-    }
-    let mut files = Files::from([
-        ("EFI/BOOT/BOOTX64.EFI".to_owned(), content.loader.to_vec()),
-        (
-            "EFI/systemd/systemd-bootx64.efi".to_owned(),
-            content.loader.to_vec(),
-        ),
+    let mut files = loaders(content.loader, content.enroll);
+    files.extend([
         (uki, content.uki.to_vec()),
-        ("loader/loader.conf".to_owned(), config.into_bytes()),
-        ("loader/entries.srel".to_owned(), b"type1\n".to_vec()),
-        ("grub/grub.cfg".to_owned(), grub::CONFIG.as_bytes().to_vec()),
         ("grub/a.cfg".to_owned(), slot.into_bytes()),
         ("grub/grubenv".to_owned(), state.to_vec()),
     ]);

@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use updater::boot::loaders::{SHIPPED, is_shipped};
 use updater::version::Version;
 
 use super::output::Staging;
@@ -20,7 +21,7 @@ use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::report::{self, Report, Room};
 use crate::tools::Tools;
-use crate::tree::Tree;
+use crate::tree::{Node, Tree};
 use crate::{usr, verity};
 
 /// What a build works on.
@@ -40,7 +41,14 @@ pub struct Job<'a> {
 
 /// Makes all images in the staging folder; returns the report and their names.
 pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
-    let composition = compose(job)?;
+    let data = |path: &str| {
+        let path = job.tools.data(path);
+        std::fs::read(&path).environment(|| format!("reading {}", path.display()))
+    };
+    let loader = signed(job, data("usr/lib/systemd/boot/efi/systemd-bootx64.efi")?)?;
+    let keys = job.recipe.secure_boot.as_ref();
+    let enroll = keys.and_then(|keys| keys.enroll.as_ref());
+    let composition = compose(job, esp::loaders(&loader, enroll))?;
     for warning in &composition.warnings {
         job.progress.note(&format!("warning: {warning}"));
     }
@@ -67,10 +75,6 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
     let step = job.progress.step("boot", 0);
     let sizes = &job.recipe.sizes;
     let layout = layout::Layout::new(sizes, job.version, &hashes.root_hash)?;
-    let data = |path: &str| {
-        let path = job.tools.data(path);
-        std::fs::read(&path).environment(|| format!("reading {}", path.display()))
-    };
     let uki = signed(
         job,
         uki::build(&uki::Parts {
@@ -82,14 +86,12 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
             initrd: &initrd,
         })?,
     )?;
-    let loader = signed(job, data("usr/lib/systemd/boot/efi/systemd-bootx64.efi")?)?;
-    let keys = job.recipe.secure_boot.as_ref();
     let esp = esp::files(&esp::Content {
         loader: &loader,
         uki: &uki,
         version: job.version,
         size: sizes.esp,
-        enroll: keys.and_then(|keys| keys.enroll.as_ref()),
+        enroll,
     })?;
     let (bios, _) = layout.range(layout::number::BIOS)?;
     let grub = grub::build(job.tools, bios / layout::SECTOR)?;
@@ -175,7 +177,8 @@ pub fn run(job: &Job) -> Result<(Report, Vec<String>)> {
 }
 
 /// Unpacks every package and makes the tree of the image.
-fn compose(job: &Job) -> Result<Composition> {
+/// The tree of the target, with copies of the loaders' files.
+fn compose(job: &Job, loaders: esp::Files) -> Result<Composition> {
     let step = job.progress.step("unpack", 0);
     let packages = job
         .fetched
@@ -184,13 +187,14 @@ fn compose(job: &Job) -> Result<Composition> {
         .collect::<Result<Vec<_>>>()?;
     step.done(&format!("{} packages", packages.len()));
     let step = job.progress.step("compose", 0);
-    let composition = finalize::compose(
+    let mut composition = finalize::compose(
         job.recipe,
         &packages,
         job.guest,
         job.lock.epoch,
         job.version.as_str(),
     )?;
+    ship(&mut composition.tree, loaders)?;
     step.done(&format!(
         "{} files, {}",
         composition.tree.len(),
@@ -212,6 +216,17 @@ fn usr_image(job: &Job, tree: &Tree, out: &std::path::Path) -> Result<u64> {
     let len = usr::write(tree, job.tools, &options, out)?;
     step.done(&report::size(len));
     Ok(len)
+}
+
+/// Puts copies of the loaders' files into /usr: the updater brings them back to an ESP
+/// that has lost them.
+fn ship(tree: &mut Tree, files: esp::Files) -> Result<()> {
+    let shipped = files.into_iter().filter(|(path, _)| is_shipped(path));
+    for (path, bytes) in shipped {
+        let node = Node::file(bytes, 0o644, "the loaders on the ESP");
+        tree.insert(&format!("{SHIPPED}/{path}"), node)?;
+    }
+    Ok(())
 }
 
 fn make_initrd(job: &Job, tree: &Tree, release: &str) -> Result<Vec<u8>> {

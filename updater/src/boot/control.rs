@@ -1,9 +1,11 @@
 //! The operations of boot control.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::entries::{self, Entry, Name, same};
-use super::{Error, Esp, Firmware, SecureBoot, order};
+use super::{Error, Esp, Firmware, SecureBoot, loaders, order};
 use crate::bls::{Counters, EntryName, FOLDER, TRIES, Verdict};
 use crate::grub::{self, ENV_SIZE, Env};
 use crate::slots::Id;
@@ -234,9 +236,7 @@ impl<'e> BootControl<'e> {
         let Some(secure_boot) = self.secure_boot else {
             return Ok(());
         };
-        let pair = self.pair()?;
-        let running = pair.running.name().map(Name::path);
-        let running = running.and_then(|path| self.esp.read(&path).ok());
+        let running = self.running_uki()?;
         Ok(secure_boot.check(uki, &running.unwrap_or_default())?)
     }
 
@@ -443,6 +443,56 @@ impl<'e> BootControl<'e> {
         self.esp
             .rename(&temporary, &path)
             .during(|| format!("renaming {temporary} on the ESP"))
+    }
+
+    /// The running release's UKI as the ESP has it; none if it is not there.
+    pub fn running_uki(&self) -> Result<Option<Vec<u8>>, Error> {
+        let Some(path) = self.running_name()?.map(|name| name.path()) else {
+            return Ok(None);
+        };
+        let bytes = self.esp.read(&path).during(|| format!("reading {path}"))?;
+        Ok(Some(bytes))
+    }
+
+    /// Its length in bytes.
+    pub fn running_uki_length(&self) -> Result<Option<u64>, Error> {
+        Ok(self.running_name()?.map(|name| name.bytes))
+    }
+
+    fn running_name(&self) -> Result<Option<Name>, Error> {
+        match self.pair() {
+            Ok(pair) => Ok(pair.running.name().cloned()),
+            Err(Error::NoEntry(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts the UKI of the running release, which is good, back onto the ESP, and what
+    /// GRUB needs to know of it. One that is there is damaged and goes.
+    pub fn bring_back_uki(&self, uki: &[u8]) -> Result<(), Error> {
+        self.check_uki(uki)?;
+        // A name without counter would make it the first to boot again.
+        if self.grub().left.contains(&(self.running.letter(), 0)) {
+            return Err(Error::RolledBack(self.version.to_string()));
+        }
+        let name = EntryName {
+            version: self.version.clone(),
+            counters: None,
+        };
+        let temporary = format!("{FOLDER}/{name}.tmp");
+        self.write_new(&temporary, uki)?;
+        let damaged = self.pair().map(|pair| pair.running.files);
+        self.rename(&temporary, &name)?;
+        let damaged = damaged.unwrap_or_default().into_iter();
+        for old in damaged.filter(|old| old.entry != name) {
+            self.remove(&old.path())?;
+        }
+        self.put_script(self.running, &self.version, uki)
+    }
+
+    /// Brings the loaders' own files back, see [`loaders`]. `root` is `/`.
+    pub fn bring_back_loaders(&self, root: &Path) -> Result<Vec<&'static str>, Error> {
+        loaders::bring_back(self.esp, root)
     }
 
     /// Declares the running release good, and makes both loaders agree on both

@@ -36,6 +36,7 @@ mod control;
 mod entries;
 mod esp;
 mod firmware;
+pub mod loaders;
 mod machine;
 mod mount;
 pub mod order;

@@ -327,6 +327,133 @@ fn f5_a_lost_environment_block_is_made_again() {
     }
 }
 
+const LOADER_FILES: [&str; 5] = [
+    "EFI/systemd/systemd-bootx64.efi",
+    "EFI/BOOT/BOOTX64.EFI",
+    "loader/loader.conf",
+    "loader/entries.srel",
+    "grub/grub.cfg",
+];
+
+/// What a fresh ESP has in a file of the loaders.
+fn loader_file(path: &str) -> Vec<u8> {
+    match path.starts_with("EFI") {
+        true => make_uki(&v("0"), "systemd-boot", 1000),
+        false => path.as_bytes().to_vec(),
+    }
+}
+
+#[test]
+fn f5_lost_loaders_come_back() {
+    let root = tempfile::tempdir().unwrap();
+    let shipped = LOADER_FILES.iter().filter(|path| loaders::is_shipped(path));
+    let shipped: Vec<_> = shipped.collect();
+    assert_eq!(shipped.len(), 4);
+    for path in shipped {
+        let copy = root.path().join(loaders::SHIPPED).join(path);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::write(copy, loader_file(path)).unwrap();
+    }
+    let nothing = tempfile::tempdir().unwrap();
+    let m = Machine::new(LOADERS[0], "1", "2");
+    for path in LOADER_FILES {
+        m.esp.fat.lock().unwrap().put(path, &loader_file(path));
+    }
+    // Its owner's, and a newer loader.
+    let newer = make_uki(&v("0"), "a newer systemd-boot", 1200);
+    m.esp
+        .fat
+        .lock()
+        .unwrap()
+        .put("EFI/BOOT/BOOTX64.EFI", &newer);
+    m.esp
+        .fat
+        .lock()
+        .unwrap()
+        .put("loader/loader.conf", b"timeout 5\n");
+    let control = m.control("1");
+    let none = control.bring_back_loaders(root.path()).unwrap();
+    assert!(none.is_empty() && m.esp.log.lock().unwrap().is_empty());
+
+    let damages: [Option<&[u8]>; 4] = [None, Some(b""), Some(&[0; 700]), Some(&[0; 40])];
+    for (lost, damage) in LOADER_FILES.iter().flat_map(|l| damages.map(|d| (l, d))) {
+        let m = Machine::new(LOADERS[0], "1", "2");
+        for path in LOADER_FILES.iter().filter(|path| *path != lost) {
+            m.esp.fat.lock().unwrap().put(path, &loader_file(path));
+        }
+        if let Some(damage) = damage {
+            m.esp.fat.lock().unwrap().put(lost, damage);
+        }
+        let before = m.esp.fat();
+        let control = m.control("1");
+        // Without a copy in /usr the programs have each other.
+        let twin = control.bring_back_loaders(nothing.path()).unwrap();
+        assert_eq!(twin.len(), usize::from(lost.starts_with("EFI")), "{lost}");
+        *m.esp.fat.lock().unwrap() = before.clone();
+        m.esp.log.lock().unwrap().clear();
+        assert_eq!(control.bring_back_loaders(root.path()).unwrap(), [*lost]);
+        assert_eq!(m.esp.fat().read(lost), Some(&loader_file(lost)));
+
+        // Cut anywhere, it can be done again.
+        let ops = m.esp.log.lock().unwrap().clone();
+        let mut fat = before;
+        for op in &ops {
+            for state in fat.cut(op) {
+                let m = Machine {
+                    esp: RamEsp::new(state, Log::default()),
+                    ..Machine::new(LOADERS[0], "1", "2")
+                };
+                m.control("1").bring_back_loaders(root.path()).unwrap();
+                for path in LOADER_FILES {
+                    assert_eq!(m.esp.fat().read(path), Some(&loader_file(path)), "{op:?}");
+                }
+                assert_eq!(m.boot(), "1");
+            }
+            fat.apply(op);
+        }
+    }
+}
+
+#[test]
+fn f5_a_lost_kernel_image_is_put_back() {
+    for m in machines() {
+        let running = m.slots[0];
+        let name = format!("EFI/Linux/holdfast_{running}.efi");
+        assert_eq!(
+            m.control(running).running_uki().unwrap(),
+            Some(uki(running))
+        );
+        for damage in [None, Some(&b""[..]), Some(&b"MZ"[..])] {
+            m.esp.fat.lock().unwrap().remove(&name);
+            m.esp.fat.lock().unwrap().remove("grub/a.cfg");
+            if let Some(damage) = damage {
+                m.esp.fat.lock().unwrap().put(&name, damage);
+            }
+            m.control(running).bring_back_uki(&uki(running)).unwrap();
+            for (_, loader) in LOADERS {
+                assert_eq!(loader(&mut m.esp.fat()).unwrap(), running);
+            }
+        }
+        // One that was given up does not come back as a good one.
+        m.install();
+        assert_eq!(m.boot(), m.slots[1]);
+        m.control(m.slots[1]).mark_good(false).unwrap();
+        m.control(m.slots[1]).rollback().unwrap();
+        let names = m.esp.fat().names("EFI/Linux");
+        for lost in names.iter().filter(|n| n.contains(m.slots[1])) {
+            m.esp
+                .fat
+                .lock()
+                .unwrap()
+                .remove(&format!("EFI/Linux/{lost}"));
+        }
+        let control = m.control(m.slots[1]);
+        let refused = control.bring_back_uki(&uki(m.slots[1]));
+        assert!(matches!(refused, Err(Error::RolledBack(_))), "{refused:?}");
+        assert_eq!(m.next(), running);
+    }
+}
+
 #[test]
 fn f5_the_running_release_needs_its_kernel_image() {
     for m in machines() {

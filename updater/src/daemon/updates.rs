@@ -14,8 +14,8 @@ use crate::state::{Facts, Found, Known, Offer, Stage, Trouble, TroubleKind};
 use crate::tuf::Time;
 use crate::update::floor::Floor;
 use crate::update::{
-    self, Answered, Error, Event, Identity, JOURNAL, Lock, Refused, Setup, Work, bless, check,
-    place, roll_back, trial,
+    self, Answered, Error, Event, Identity, JOURNAL, Lock, Refused, Setup, Spared, Work, bless,
+    check, keep_or_bring_back, place, roll_back, trial,
 };
 
 /// How long short work waits for an `updater` that somebody started by hand.
@@ -103,7 +103,10 @@ impl<G: Ground> Updates<G> {
         let journal = Journal::new(&state.join(JOURNAL));
         let boot_id = self.ground.root().join("proc/sys/kernel/random/boot_id");
         let boot_id = std::fs::read_to_string(boot_id).unwrap_or_default();
-        let boot = self.with(|_, boot| Ok(boot.state()?))?;
+        let boot = self.with(|_, boot| {
+            self.mend(&identity, boot);
+            Ok(boot.state()?)
+        })?;
         let now = Time::now().max(identity.built());
         let answered = Answered::read_or_begin(&state, now)
             .inspect_err(|e| tracing::warn!("when a repository answered is not known: {e}"))
@@ -115,6 +118,22 @@ impl<G: Ground> Updates<G> {
             waiting: answered.map(|answered| answered.since),
             ..facts(&boot, &identity, |version| trial::known(&state, version))
         })
+    }
+
+    /// Brings back what the ESP has lost. Whatever comes of it, the rest goes on.
+    fn mend(&self, identity: &Identity, boot: &BootControl<'_>) {
+        match boot.bring_back_loaders(self.ground.root()) {
+            Ok(back) if back.is_empty() => {}
+            Ok(back) => tracing::warn!("the ESP had lost {}: brought back", back.join(", ")),
+            Err(e) => tracing::error!(hint = e.hint(), "what the ESP lost is missing: {e}"),
+        }
+        match keep_or_bring_back(&self.state(), identity, boot) {
+            Ok(Spared::Nothing | Spared::Kept) => {}
+            Ok(Spared::BroughtBack) => {
+                tracing::warn!("the ESP had lost the running kernel image: brought back");
+            }
+            Err(e) => tracing::warn!(hint = e.hint(), "a spare kernel image: {e}"),
+        }
     }
 
     fn look(&mut self, from: Option<&str>) -> Result<Found, Error> {
@@ -225,7 +244,11 @@ impl<G: Ground> Worker for Updates<G> {
         let state = self.state();
         let result = Lock::wait(&state, PATIENCE).and_then(|_lock| {
             let identity = self.ground.identity()?;
-            self.with(|_, boot| bless(&state, &identity, boot, false))
+            self.with(|_, boot| {
+                bless(&state, &identity, boot, false)?;
+                self.mend(&identity, boot);
+                Ok(())
+            })
         });
         result.map_err(|e| trouble(&e))
     }

@@ -11,6 +11,7 @@
 //! | [`Answered`] | when a repository last answered |
 //! | [`trial`] | which releases are on trial |
 //! | [`bless`], [`roll_back`] | what becomes of them |
+//! | [`keep_or_bring_back`] | a second copy of the running kernel image |
 //! | [`Lock`] | one at a time |
 //!
 //! Nothing of the machine is changed by [`check`] but the metadata that it trusts.
@@ -32,6 +33,7 @@ pub mod offer;
 mod part;
 pub mod place;
 mod running;
+mod spare;
 pub mod trial;
 mod verdict;
 mod windows;
@@ -46,6 +48,7 @@ pub use error::Error;
 pub use identity::{Identity, Unknown};
 pub use lock::Lock;
 pub use offer::{Limits, Offer, Refused};
+pub use spare::{Spared, keep_or_bring_back};
 pub use verdict::{bless, roll_back};
 pub use work::{Done, Event, Work};
 

@@ -76,6 +76,8 @@ fn machine(one: &Build, config: &str) -> World {
         format!("servers: [\"{server}\"]\n{config}").as_bytes(),
     );
     put("proc/sys/kernel/random/boot_id", b"boot-1\n");
+    // As the unit's `StateDirectory=`.
+    fs::create_dir_all(world.dir.path().join(crate::STATE)).unwrap();
     world
 }
 
@@ -307,6 +309,56 @@ async fn a5_a_freeze_outlives_the_service() {
     fs::rename(service.root.join("gone"), service.root.join("repository")).unwrap();
     service.ask(Request::Check).await.unwrap();
     assert!(!service.until("available").await.state.stale);
+}
+
+/// F5: an ESP that lost the running kernel image gets it back, with or without a network.
+#[tokio::test]
+async fn f5_a_lost_kernel_image_comes_back() {
+    let (one, two) = builds();
+    let mut world = machine(&one, OFF);
+    let release = world.release(&two, None);
+    world.publish(&release);
+    let mut service = Service::start(world);
+    service.until("idle").await;
+    let folder = service.root.join("esp/EFI/Linux");
+    let spare = |build: &Build| {
+        let name = format!("kernel-{}.efi", build.hash());
+        service.root.join(crate::STATE).join(name)
+    };
+    let (first, second) = (spare(&one), spare(&two));
+    assert_eq!(fs::read(&first).unwrap(), one.uki);
+    for damage in [None, Some(&one.uki[..20_000])] {
+        fs::remove_file(folder.join("holdfast_1.efi")).unwrap();
+        if let Some(damage) = damage {
+            fs::write(folder.join("holdfast_1.efi"), damage).unwrap();
+        }
+        service = service.boot(&one, "holdfast_1.efi");
+        service.until("idle").await;
+        assert_eq!(fs::read(folder.join("holdfast_1.efi")).unwrap(), one.uki);
+    }
+    // A copy that is damaged, too, is not taken for one.
+    fs::remove_file(folder.join("holdfast_1.efi")).unwrap();
+    fs::write(&first, &two.uki).unwrap();
+    service = service.boot(&one, "holdfast_1.efi");
+    let gone = async {
+        while service.handle.snapshot().state.trouble.is_none() {
+            assert!(service.handle.changed().await);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone)
+        .await
+        .unwrap();
+    fs::write(folder.join("holdfast_1.efi"), &one.uki).unwrap();
+
+    // The copy is of what runs, once that is good.
+    service = service.boot(&one, "holdfast_1.efi");
+    service.until("idle").await;
+    service.ask(Request::Update(None)).await.unwrap();
+    service.until("staged").await;
+    service = service.boot(&two, "holdfast_2+2-1.efi");
+    service.until("idle").await;
+    assert_eq!(fs::read(&second).unwrap(), two.uki);
+    assert!(!first.exists());
 }
 
 /// One lock for the service and for who works by hand.
