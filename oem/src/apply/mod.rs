@@ -5,6 +5,7 @@ mod accounts;
 mod jobs;
 mod keys;
 mod lock;
+mod rename;
 pub mod systemd;
 
 pub use systemd::{Bus, Systemd};
@@ -158,6 +159,7 @@ impl Run<'_> {
             }
             Action::Account(want) => accounts::apply(self.root, want),
             Action::Keys { user, keys } => keys::apply(self.root, user, keys),
+            Action::LinkName { from, to } => self.link_name(from, to),
             Action::Reload => self.reload(),
             Action::NetworkReload => self.network_reload(),
             Action::UpdaterReload => self.updater_reload(),
@@ -186,6 +188,15 @@ impl Run<'_> {
             }
         }
         Ok(Outcome::with(state, name))
+    }
+
+    fn link_name(&self, from: &str, to: &str) -> Result<Outcome> {
+        if !self.root.is_live() {
+            let detail = "udev does it when that machine starts";
+            return Ok(Outcome::with(State::Unchanged, detail));
+        }
+        rename::rename(from, to)?;
+        Ok(Outcome::new(State::Done))
     }
 
     fn reload(&mut self) -> Result<Outcome> {

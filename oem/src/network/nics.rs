@@ -48,6 +48,45 @@ pub fn any_fits(network: &Network, nics: &[Nic]) -> bool {
     })
 }
 
+/// A card that has another name than `network` gives it: its name, the new
+/// name, and the line that says so.
+pub struct Rename<'a> {
+    /// Its name now.
+    pub from: &'a str,
+    /// Its name to be.
+    pub to: &'a str,
+    /// Line of the text.
+    pub line: u32,
+}
+
+/// Cards to rename, each once. Only those found by their hardware address: a
+/// pattern that fits several cannot name them all.
+pub fn renames<'a>(network: &'a Network, nics: &'a [Nic]) -> Vec<Rename<'a>> {
+    let mut out: Vec<Rename<'a>> = Vec::new();
+    for link in &network.links {
+        let Kind::Card(card) = &link.kind else {
+            continue;
+        };
+        let (Some(to), Some(_)) = (&card.rename, &card.mac) else {
+            continue;
+        };
+        let mut found = nics.iter().filter(|nic| fits(card, &link.id, nic));
+        // Two cards may share an address (a virtual function and its stand-in).
+        let (Some(nic), None) = (found.next(), found.next()) else {
+            continue;
+        };
+        let taken = out.iter().any(|r| r.from == nic.name || r.to == to);
+        if nic.name != *to && !taken {
+            out.push(Rename {
+                from: &nic.name,
+                to,
+                line: link.spot.line,
+            });
+        }
+    }
+    out
+}
+
 fn fits(card: &Card, id: &str, nic: &Nic) -> bool {
     let by_others = card.mac.is_some() || !card.drivers.is_empty();
     let name = match &card.name {

@@ -97,9 +97,11 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
                 )
             }
         },
-        Action::Reload | Action::NetworkReload | Action::UpdaterReload | Action::Job { .. } => {
-            Ok(Change::Run)
-        }
+        Action::LinkName { .. }
+        | Action::Reload
+        | Action::NetworkReload
+        | Action::UpdaterReload
+        | Action::Job { .. } => Ok(Change::Run),
     }
 }
 

@@ -84,6 +84,13 @@ pub enum Action {
         /// Absolute path.
         path: String,
     },
+    /// Rename a network card that udev has named already.
+    LinkName {
+        /// Its name now.
+        from: String,
+        /// Its new name.
+        to: String,
+    },
     /// systemd daemon-reload, when any unit changed.
     Reload,
     /// Let networkd read its units again, when any of them changed.
