@@ -110,7 +110,7 @@ fn finish(format: Format, mut network: Network, mut r: Reader) -> Parsed {
     check::settle(&mut network, &mut r);
     Parsed {
         format: Some(format),
-        network: Some(network).filter(|n| !n.links.is_empty()),
+        network: Some(network),
         findings: r.finish(),
     }
 }

@@ -407,6 +407,21 @@ impl Link {
             || !self.addresses.is_empty()
     }
 
+    /// Whether this is only what the image does with every card: DHCP.
+    pub fn is_plain(&self) -> bool {
+        let plain = Link {
+            id: self.id.clone(),
+            spot: self.spot,
+            kind: self.kind.clone(),
+            dhcp4: Some(Dhcp::default()),
+            dhcp6: self.dhcp6.clone().filter(|d| *d == Dhcp::default()),
+            accept_ra: self.accept_ra.filter(|on| *on),
+            ..Link::default()
+        };
+        let card = matches!(&self.kind, Kind::Card(c) if c.rename.is_none() && !c.wake_on_lan && c.offloads.is_empty());
+        card && *self == plain
+    }
+
     /// Adds a default route as formats without `on-link` mean it: a gateway
     /// outside the link's networks (a /32, say) is reachable all the same.
     pub fn add_gateway(&mut self, via: IpAddr, metric: Option<u32>) {

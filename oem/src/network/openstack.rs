@@ -51,6 +51,17 @@ pub(super) fn read(root: &Node, r: &mut Reader) -> Network {
     if let Some(node) = top.get("services") {
         network.dns = services(node, "services", r);
     }
+    for link in &mut network.links {
+        // Neutron's DHCP says the same.
+        link.mtu = link.mtu.filter(|_| link.dhcp4.is_none());
+    }
+    // Most machines: every card by DHCP, as the image does it. Units that say so
+    // again would make networkd drop and renew its leases while the machine starts.
+    let dns = Dns::default();
+    if network.dns == dns && network.members.is_empty() && network.links.iter().all(Link::is_plain)
+    {
+        network.links.clear();
+    }
     network
 }
 

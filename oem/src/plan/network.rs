@@ -24,7 +24,8 @@ pub fn add(
     let record: String = units.iter().map(|u| format!("{}\n", u.path)).collect();
     let mut steps = Vec::new();
     let layer = Origin::from(Layer::Network);
-    if !cards.is_empty() && !any_fits(network, cards) {
+    let means_some = !network.links.is_empty();
+    if means_some && !cards.is_empty() && !any_fits(network, cards) {
         let have: Vec<String> = cards
             .iter()
             .map(|c| format!("{} {}", c.name, c.mac))
@@ -42,6 +43,9 @@ pub fn add(
     }
     let old = view.read(RECORD)?.unwrap_or_default();
     let old = String::from_utf8_lossy(&old).into_owned();
+    if units.is_empty() && old.is_empty() {
+        return Ok(());
+    }
     for path in old.lines().filter(|p| is_ours(p)) {
         if !units.iter().any(|u| u.path == path) {
             let path = path.to_owned();
