@@ -2,6 +2,7 @@
 //! raw user-data and vendor-data.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -27,6 +28,31 @@ pub struct Metadata {
     pub private_ipv6: Option<Ipv6Addr>,
     /// Everything else worth keeping (zone, instance type...), by name.
     pub attributes: BTreeMap<String, String>,
+}
+
+/// What is kept of each instance, in a directory of its [`instance_name`].
+pub const INSTANCES: &str = "/var/lib/oem/instances";
+
+/// A file name for an instance's id. Ids are foreign text: whatever is not a plain
+/// name is replaced by its hash.
+pub fn instance_name(id: &str) -> String {
+    if is_plain(id) {
+        return id.to_owned();
+    }
+    let hash = Sha256::digest(id.as_bytes());
+    hash.iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Whether a text can be a file name as it is.
+pub fn is_plain(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && !name.starts_with('.')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 /// The result of asking one source.

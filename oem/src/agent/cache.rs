@@ -4,16 +4,13 @@
 
 use crate::detect::Evidence;
 use crate::error::{Context, Result};
-use crate::metadata::{Fetched, Metadata};
+use crate::metadata::{Fetched, INSTANCES, Metadata, instance_name, is_plain};
 use crate::root::{Root, SystemView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// Copies of this boot.
 pub const RUNTIME: &str = "/run/oem";
-/// Copies by instance.
-pub const INSTANCES: &str = "/var/lib/oem/instances";
-/// Which of [`INSTANCES`] was the last.
+/// Which instance was the last.
 const CURRENT: &str = "/var/lib/oem/current.json";
 
 /// The last instance seen.
@@ -142,25 +139,8 @@ fn keep(root: &Root, path: &str, content: Option<&[u8]>) -> Result<()> {
     }
 }
 
-/// A directory name for an instance. Ids are foreign text: whatever is not a
-/// plain name is replaced by its hash; without an id, the machine stands for it.
+/// A directory name for an instance; without an id, the machine stands for it.
 fn directory(fetched: &Fetched, evidence: &Evidence) -> String {
     let machine = &evidence.dmi.product_uuid;
-    let id = fetched.metadata.instance_id.as_deref().unwrap_or(machine);
-    if is_plain(id) {
-        return id.to_owned();
-    }
-    let hash = Sha256::digest(id.as_bytes());
-    hash.iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-fn is_plain(name: &str) -> bool {
-    (1..=128).contains(&name.len())
-        && !name.starts_with('.')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    instance_name(fetched.metadata.instance_id.as_deref().unwrap_or(machine))
 }

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub use cache::{INSTANCES, RUNTIME, fetched};
+pub use cache::{RUNTIME, fetched};
 
 /// How long after an event to look again.
 const BURST: Duration = Duration::from_millis(20);

@@ -2,6 +2,7 @@
 //! every account tool takes.
 
 use super::{Outcome, lock, now};
+use crate::cloudconfig::Group;
 use crate::error::{Error, Result};
 use crate::plan::Account;
 use crate::plan::accounts::{Db, FILES, User};
@@ -18,7 +19,57 @@ pub(super) fn apply(root: &Root, want: &Account) -> Result<Outcome> {
     let _lock = lock::hold(root, LOCK)?;
     let mut db = Db::read(root)?;
     let before = db.render();
-    let mut changes = db.ensure(want, now() / 86_400)?;
+    let mut changes = db.ensure(want, today())?;
+    store(root, &db, before)?;
+    if want.create_home {
+        let user = db
+            .user(&want.name)
+            .ok_or_else(|| Error::environment(format!("user {} was not added", want.name)))?;
+        if ensure_home(root, &user)? {
+            changes.push(format!("home {} made", user.home));
+        }
+    }
+    Ok(Outcome::with(State::Done, changes.join(", ")))
+}
+
+pub(super) fn group(root: &Root, want: &Group) -> Result<Outcome> {
+    let _lock = lock::hold(root, LOCK)?;
+    let mut db = Db::read(root)?;
+    let before = db.render();
+    let changes = db.ensure_group(want)?;
+    store(root, &db, before)?;
+    Ok(Outcome::with(State::Done, changes.join(", ")))
+}
+
+pub(super) fn password(
+    root: &Root,
+    user: &str,
+    hash: &str,
+    expire: bool,
+    mark: &(String, String),
+) -> Result<Outcome> {
+    let _lock = lock::hold(root, LOCK)?;
+    let mut db = Db::read(root)?;
+    if db.user(user).is_none() {
+        return Err(
+            Error::input(format!("there is no user {user}")).hint("add the user under `users`")
+        );
+    }
+    let before = db.render();
+    let day = if expire { 0 } else { today() };
+    let change = db.set_password(user, hash, day);
+    store(root, &db, before)?;
+    // Last: without it, it is set once more.
+    root.write(&mark.0, mark.1.as_bytes(), 0o600, Some((0, 0)))?;
+    Ok(Outcome::with(State::Done, change.unwrap_or_default()))
+}
+
+fn today() -> u64 {
+    now() / 86_400
+}
+
+/// Writes the files that differ from what they were.
+fn store(root: &Root, db: &Db, before: [Option<String>; 4]) -> Result<()> {
     for ((path, old), new) in FILES.iter().zip(before).zip(db.render()) {
         let Some(text) = new.filter(|new| old.as_ref() != Some(new)) else {
             continue;
@@ -30,15 +81,7 @@ pub(super) fn apply(root: &Root, want: &Account) -> Result<Outcome> {
         };
         root.write(path, text.as_bytes(), mode, Some(owner))?;
     }
-    if want.create_home {
-        let user = db
-            .user(&want.name)
-            .ok_or_else(|| Error::environment(format!("user {} was not added", want.name)))?;
-        if ensure_home(root, &user)? {
-            changes.push(format!("home {} made", user.home));
-        }
-    }
-    Ok(Outcome::with(State::Done, changes.join(", ")))
+    Ok(())
 }
 
 /// Makes a missing home directory and fills it from skel. Whether it was

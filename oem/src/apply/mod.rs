@@ -10,11 +10,11 @@ pub mod systemd;
 
 pub use systemd::{Bus, Systemd};
 
+use crate::cloudconfig::Verb;
 use crate::error::{Context as _, Error, Result};
 use crate::plan::accounts::Db;
-use crate::plan::{Action, Change, Plan, Step, UPDATER, Work};
-use crate::plan::{change, hex, network_dir, unit_dir, updater_file};
-use crate::root::Root;
+use crate::plan::{Action, Change, Plan, Step, Work, change, hex, network_dir, unit_dir};
+use crate::root::{Owner, Root};
 use crate::status::{Report, Resource, State};
 use jobs::Jobs;
 use sha2::{Digest as _, Sha256};
@@ -60,7 +60,7 @@ pub fn apply(plan: &Plan, root: &Root, systemd: Option<&dyn Systemd>) -> Result<
         jobs: Jobs::read(root)?,
         units: BTreeSet::new(),
         network: false,
-        updater: false,
+        changed: BTreeSet::new(),
     };
     let resources = plan.steps.iter().map(|s| run.step(s)).collect();
     run.jobs.write(root)?;
@@ -80,8 +80,8 @@ struct Run<'a> {
     units: BTreeSet<String>,
     /// A network unit changed.
     network: bool,
-    /// The updater's configuration changed.
-    updater: bool,
+    /// Paths that changed.
+    changed: BTreeSet<String>,
 }
 
 impl Run<'_> {
@@ -121,7 +121,7 @@ impl Run<'_> {
                         self.units.insert(path.to_owned());
                     }
                     self.network |= network_dir(path);
-                    self.updater |= updater_file(path);
+                    self.changed.insert(path.to_owned());
                 }
             }
         }
@@ -139,14 +139,13 @@ impl Run<'_> {
                 mode,
                 owner,
             } => {
-                let owner = match owner {
-                    None => (0, 0),
-                    Some(text) => Db::read(self.root)?.owner(text).ok_or_else(|| {
-                        Error::input(format!("there is no user or group {text:?}"))
-                            .hint("add it under `users`, or correct `owner`")
-                    })?,
-                };
+                let owner = self.owner(owner.as_deref())?;
                 self.root.write(path, content, *mode, Some(owner))?;
+                Ok(Outcome::new(State::Done))
+            }
+            Action::Directory { path, mode, owner } => {
+                let owner = self.owner(owner.as_deref())?;
+                self.root.make_dir(path, *mode, Some(owner))?;
                 Ok(Outcome::new(State::Done))
             }
             Action::Link { path, target } => {
@@ -158,13 +157,30 @@ impl Run<'_> {
                 Ok(Outcome::new(State::Done))
             }
             Action::Account(want) => accounts::apply(self.root, want),
+            Action::Group(want) => accounts::group(self.root, want),
+            Action::Password {
+                user,
+                hash,
+                expire,
+                mark,
+            } => accounts::password(self.root, user, hash, *expire, mark),
             Action::Keys { user, keys } => keys::apply(self.root, user, keys),
             Action::LinkName { from, to } => self.link_name(from, to),
             Action::Reload => self.reload(),
             Action::NetworkReload => self.network_reload(),
-            Action::UpdaterReload => self.updater_reload(),
+            Action::Refresh { unit, verb, paths } => self.refresh(unit, *verb, paths),
             Action::Job { unit, verb, hash } => self.jobs.queue(self.systemd, unit, *verb, hash),
         }
+    }
+
+    fn owner(&self, owner: Option<&str>) -> Result<Owner> {
+        let Some(text) = owner else {
+            return Ok((0, 0));
+        };
+        Db::read(self.root)?.owner(text).ok_or_else(|| {
+            Error::input(format!("there is no user or group {text:?}"))
+                .hint("add it under `users`, or correct `owner`")
+        })
     }
 
     fn hostname(&self, name: &str, seen: &Change) -> Result<Outcome> {
@@ -228,15 +244,13 @@ impl Run<'_> {
             return Ok(deferred());
         };
         // Only if it runs: one that starts later reads the new files anyway.
-        systemd.job(
-            "systemd-networkd.service",
-            crate::cloudconfig::Verb::ReloadOrTryRestart,
-        )?;
+        systemd.job("systemd-networkd.service", Verb::ReloadOrTryRestart)?;
+        self.network = false;
         Ok(Outcome::new(State::Done))
     }
 
-    fn updater_reload(&mut self) -> Result<Outcome> {
-        if !self.updater {
+    fn refresh(&mut self, unit: &str, verb: Verb, paths: &[String]) -> Result<Outcome> {
+        if !paths.iter().any(|p| self.changed.contains(p)) {
             return Ok(Outcome::new(State::Unchanged));
         }
         let Some(systemd) = self.systemd else {
@@ -244,12 +258,12 @@ impl Run<'_> {
         };
         // One that starts later reads the new files anyway; an image may have none.
         let runs = ["active", "activating", "reloading"];
-        match systemd.active_state(UPDATER)? {
+        match systemd.active_state(unit)? {
             Some(state) if runs.contains(&state.as_str()) => {
-                systemd.job(UPDATER, crate::cloudconfig::Verb::ReloadOrTryRestart)?;
+                systemd.job(unit, verb)?;
                 Ok(Outcome::new(State::Done))
             }
-            _ => Ok(Outcome::with(State::Unchanged, "the updater does not run")),
+            _ => Ok(Outcome::with(State::Unchanged, "it does not run")),
         }
     }
 }
@@ -280,7 +294,6 @@ fn deferred() -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloudconfig::Verb;
 
     struct Knows(&'static str);
 

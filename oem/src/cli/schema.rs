@@ -1,7 +1,7 @@
 //! `oem schema`.
 
 use super::{print, print_json};
-use crate::cloudconfig::schema::{KEYS, not_applied};
+use crate::cloudconfig::schema;
 use crate::error::Result;
 use serde::Serialize;
 
@@ -24,21 +24,28 @@ struct Key {
 #[derive(Serialize)]
 struct Output {
     keys: Vec<Key>,
-    /// Tables that are recognised, warned about and not applied.
-    not_applied: Vec<String>,
+    /// Keys that are known and not applied on this system.
+    not_applied: Vec<Refused>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    name: &'static str,
+    instead: &'static str,
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let keys: Vec<Key> = KEYS
-        .iter()
+    let keys: Vec<Key> = schema::keys()
         .map(|k| Key {
             name: k.name,
             kind: k.kind,
             about: k.about,
         })
         .collect();
+    let not_applied: Vec<Refused> = schema::refused()
+        .map(|(name, instead)| Refused { name, instead })
+        .collect();
     if args.json {
-        let not_applied = not_applied().map(|t| format!("coreos.{t}")).collect();
         print_json(&Output { keys, not_applied })?;
         return Ok(0);
     }
@@ -48,11 +55,10 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         .map(|k| format!("{:<width$}  {:<22}  {}\n", k.name, k.kind, k.about))
         .collect();
     text += "\n`-` may be written for `_`. Placeholders: $public_ipv4 $private_ipv4 $public_ipv6 $private_ipv6, also ${...}; \\$ keeps one.\n";
-    text += "Recognised, not applied by this version: ";
-    text += &not_applied()
-        .map(|t| format!("coreos.{t}"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    print(&(text + "\n"))?;
+    text += "\nKnown, not applied on this system, and what to use instead:\n";
+    for r in &not_applied {
+        text += &format!("{:<width$}  {}\n", r.name, r.instead);
+    }
+    print(&text)?;
     Ok(0)
 }

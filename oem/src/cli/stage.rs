@@ -1,10 +1,10 @@
 //! The two stages of a boot, as the units run them.
 
 use super::input::{InputArgs, OEM_CONFIG};
-use crate::agent::{self, INSTANCES, Outcome, Stage, Surroundings};
+use crate::agent::{self, Outcome, Stage, Surroundings};
 use crate::configure::{Reach, configure};
 use crate::error::Result;
-use crate::metadata::Fetched;
+use crate::metadata::{Fetched, INSTANCES};
 use crate::root::{Found, Root, SystemView as _};
 use crate::status::{Asked, Report};
 

@@ -1,18 +1,69 @@
-//! `hostname`.
+//! `hostname` and what cloud-init has around it.
 
 use super::diag::At;
 use super::node::Node;
 use super::read::Reader;
+use super::schema::{Section, key};
 
-pub(super) fn read(node: &Node, r: &mut Reader) -> Option<At<String>> {
-    let name = r.line(node, "hostname")?;
+pub(super) const SECTION: Section = Section {
+    keys: &[
+        key(
+            "hostname",
+            "text",
+            "host name of the machine; wins over the provider's",
+        ),
+        key(
+            "fqdn",
+            "text",
+            "host name with its domain, for /etc/hosts; its first label is the host name where `hostname` is not given",
+        ),
+        key(
+            "prefer_fqdn_over_hostname",
+            "true|false",
+            "the host name is all of `fqdn`",
+        ),
+        key(
+            "preserve_hostname",
+            "true|false",
+            "a name in /etc/hostname stays as it is",
+        ),
+        key(
+            "create_hostname_file",
+            "true|false",
+            "accepted; /etc/hostname is always written",
+        ),
+    ],
+    read: |f, config, r| {
+        if let Some(n) = f.get("hostname") {
+            config.hostname = read(n, "hostname", r);
+        }
+        if let Some(n) = f.get("fqdn") {
+            config.fqdn = read(n, "fqdn", r);
+        }
+        config.prefer_fqdn = f.boolean("prefer_fqdn_over_hostname", r).unwrap_or(false);
+        if let Some((spot, _)) = f.entry("preserve_hostname")
+            && f.boolean("preserve_hostname", r) == Some(true)
+        {
+            config.preserve_hostname = Some(spot);
+        }
+        if f.boolean("create_hostname_file", r) == Some(false)
+            && let Some((spot, _)) = f.entry("create_hostname_file")
+        {
+            let why = "the host name is in /etc/hostname on this system, always";
+            r.warn(spot, "create_hostname_file", why, "leave the key out");
+        }
+    },
+};
+
+pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Option<At<String>> {
+    let name = r.line(node, path)?;
     // With a placeholder inside, only the final value can be judged.
     if !name.value.contains('$')
         && let Err(why) = check(&name.value)
     {
         r.error(
             name.spot,
-            "hostname",
+            path,
             why,
             "letters, digits, `-` and `.`, at most 64 characters, each label at most 63",
         );

@@ -1,22 +1,28 @@
 //! `manage_etc_hosts`.
 
-use super::diag::Spot;
-use super::node::Node;
-use super::read::Reader;
+use super::schema::{Section, key};
 
-pub(super) fn read(node: &Node, r: &mut Reader) -> Option<Spot> {
-    let value = r.line(node, "manage_etc_hosts")?;
-    match value.value.as_str() {
-        "localhost" => Some(value.spot),
-        "false" => None,
-        _ => {
-            r.error(
+pub(super) const SECTION: Section = Section {
+    keys: &[key(
+        "manage_etc_hosts",
+        "localhost|true|false",
+        "writes /etc/hosts with this machine's name",
+    )],
+    read: |f, config, r| {
+        let Some(value) = f.line("manage_etc_hosts", r) else {
+            return;
+        };
+        match value.value.to_ascii_lowercase().as_str() {
+            "localhost" | "true" | "yes" | "on" => config.manage_etc_hosts = Some(value.spot),
+            // cloud-init's old word for the template it has for a distribution.
+            "template" => config.manage_etc_hosts = Some(value.spot),
+            "false" | "no" | "off" => {}
+            _ => r.error(
                 value.spot,
                 "manage_etc_hosts",
-                "only `localhost` is supported",
+                "expected `localhost`, `true` or `false`",
                 "write `manage_etc_hosts: localhost`, or write /etc/hosts with write_files",
-            );
-            None
+            ),
         }
-    }
-}
+    },
+};

@@ -1,28 +1,61 @@
 //! The cloud-config language: text in, a [`CloudConfig`] and findings out. Pure.
-//! One file per top-level key or table; [`schema`] lists them all.
+//!
+//! One file per top-level key or table; [`schema`] lists them all. Most keys come
+//! to the same few things (files, links, units, tasks...), so a [`CloudConfig`]
+//! has these, and the plan need not know which key asked.
 
+mod accepted;
+mod bootcmd;
+mod ca_certs;
 pub mod diag;
-mod foreign;
+mod disks;
+mod etcd;
+mod final_message;
+mod flannel;
+mod groups;
 mod hostname;
 mod hosts;
+mod keyboard;
+mod locale;
+mod mounts;
 pub(crate) mod node;
+mod ntp;
+mod oem_release;
+mod passwords;
+mod phone_home;
+mod power_state;
+mod random_seed;
 pub(crate) mod read;
+mod refused;
+mod resolv_conf;
 mod retired;
+mod runcmd;
 mod salvage;
 pub mod schema;
+mod shell;
+mod ssh;
+mod ssh_import;
 mod ssh_keys;
+mod swap;
+mod tasks;
+mod timezone;
 mod units;
 mod updates;
 mod users;
+mod wireguard;
 mod write_files;
 
 pub use diag::{At, Diagnostic, Severity, Spot, render};
+pub use groups::Group;
 pub(crate) use node::{Kind, Node, parse as parse_yaml};
+pub use passwords::{Password, Secret};
+pub use shell::environment;
 pub use ssh_keys::looks_like_key;
-pub use units::{DropIn, Unit, Verb, network_unit};
+pub use tasks::{Frequency, Phase, Task};
+pub use units::{DropIn, Refresh, Unit, Verb, network_unit};
 pub use updates::{NO_SERVER, Updates, Window, name_fault, server_fault};
 pub use users::User;
-pub use write_files::{Encoding, WriteFile};
+pub use write_files::{Base, Encoding, Link, Need, WriteFile};
 
 use read::Reader;
 
@@ -35,16 +68,38 @@ pub const HEADER: &str = "#cloud-config";
 pub struct CloudConfig {
     /// `hostname`.
     pub hostname: Option<At<String>>,
+    /// `fqdn`: the name with its domain, for /etc/hosts.
+    pub fqdn: Option<At<String>>,
+    /// The machine's name is its `fqdn`.
+    pub prefer_fqdn: bool,
+    /// A name that the machine already has stays.
+    pub preserve_hostname: Option<Spot>,
+    /// `manage_etc_hosts`.
+    pub manage_etc_hosts: Option<Spot>,
     /// `ssh_authorized_keys`, for user `core`.
     pub ssh_authorized_keys: Vec<At<String>>,
-    /// `users`.
+    /// The provider's keys are not for this machine's users.
+    pub ignore_provider_keys: bool,
+    /// Root may log in, with the keys of `core`.
+    pub open_root: bool,
+    /// The provider's vendor-data are not applied.
+    pub ignore_vendor_data: bool,
+    /// Groups to add.
+    pub groups: Vec<At<Group>>,
+    /// Users to add.
     pub users: Vec<At<User>>,
-    /// `write_files`.
+    /// Passwords to set once.
+    pub passwords: Vec<At<Password>>,
+    /// Files to write.
     pub write_files: Vec<At<WriteFile>>,
-    /// `manage_etc_hosts: localhost`.
-    pub manage_etc_hosts: Option<Spot>,
-    /// `coreos.units`.
+    /// Symbolic links to make.
+    pub links: Vec<At<Link>>,
+    /// Units to place, and what to do with them.
     pub units: Vec<At<Unit>>,
+    /// Services that are to see files of [`CloudConfig::write_files`].
+    pub refreshes: Vec<At<Refresh>>,
+    /// Programs to run.
+    pub tasks: Vec<At<Task>>,
     /// `coreos.update` and `coreos.locksmith`.
     pub updates: Updates,
 }
@@ -73,42 +128,24 @@ pub fn parse(text: &str) -> (CloudConfig, Vec<Diagnostic>) {
 }
 
 fn read_into(config: &mut CloudConfig, root: &node::Node, r: &mut Reader) {
-    let known: Vec<&str> = schema::top_level().collect();
-    let Some(fields) = r.fields(root, "", &known, foreign::KEYS) else {
+    let mut known = schema::names_of(schema::SECTIONS, "");
+    known.push("coreos");
+    let Some(fields) = r.fields_or_refused(root, "", &known, refused::KEYS) else {
         return;
     };
-    if let Some(n) = fields.get("hostname") {
-        config.hostname = hostname::read(n, r);
+    for section in schema::SECTIONS {
+        (section.read)(&fields, config, r);
     }
-    if let Some(n) = fields.get("ssh_authorized_keys") {
-        config.ssh_authorized_keys = ssh_keys::read(n, "ssh_authorized_keys", r);
-    }
-    if let Some(n) = fields.get("users") {
-        config.users = users::read(n, r);
-    }
-    if let Some(n) = fields.get("write_files") {
-        config.write_files = write_files::read(n, "write_files", r);
-    }
-    if let Some(n) = fields.get("manage_etc_hosts") {
-        config.manage_etc_hosts = hosts::read(n, r);
-    }
-    if let Some(n) = fields.get("coreos") {
-        let known: Vec<&str> = schema::coreos().collect();
-        if let Some(table) = r.fields(n, "coreos", &known, &[]) {
-            retired::read(&table, r);
-            if let Some(n) = table.get("units") {
-                config.units = units::read(n, r);
-            }
-            if let Some(n) = table.get("update") {
-                updates::read_update(n, &mut config.updates, r);
-            }
-            if let Some(n) = table.get("locksmith") {
-                updates::read_locksmith(n, &mut config.updates, r);
-            }
+    let Some(coreos) = fields.get("coreos") else {
+        return;
+    };
+    let known = schema::names_of(schema::COREOS, schema::COREOS_PREFIX);
+    if let Some(table) = r.fields_or_refused(coreos, "coreos", &known, refused::COREOS) {
+        for section in schema::COREOS {
+            (section.read)(&table, config, r);
         }
     }
 }
-
 /// What is wrong with a host name, if anything.
 pub fn host_name_fault(name: &str) -> Option<String> {
     hostname::check(name).err()
@@ -153,6 +190,13 @@ mod tests {
             assert_eq!(config.ssh_authorized_keys.len(), 1, "{text}: {findings:?}");
             assert!(findings.iter().any(Diagnostic::is_error));
         }
+    }
+
+    #[test]
+    fn binary_values_are_decoded() {
+        let text = "#cloud-config\nwrite_files:\n- {path: /a, content: !!binary aGk=}\n";
+        let (config, findings) = parse(text);
+        assert_eq!(config.write_files[0].value.content, b"hi", "{findings:?}");
     }
 
     proptest! {

@@ -315,7 +315,8 @@ fn merge(entries: Vec<(Rc<Node>, Rc<Node>)>) -> Vec<(Rc<Node>, Rc<Node>)> {
 }
 
 fn is_binary(tag: &Tag) -> bool {
-    tag.core_suffix() == Some("binary")
+    // Not one of YAML 1.2's core types, but of YAML 1.1's.
+    tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() == Some("binary")
 }
 
 fn clamp(n: usize) -> u32 {

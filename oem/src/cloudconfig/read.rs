@@ -3,6 +3,8 @@
 
 use super::diag::{At, Diagnostic, Spot};
 use super::node::{Kind, Node};
+use super::refused::Refused;
+use super::schema::{Key, names};
 use crate::userdata::unpack::decode_base64;
 use std::rc::Rc;
 
@@ -41,6 +43,19 @@ impl<'a> Fields<'a> {
     /// All entries in the order written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Spot, &'a Rc<Node>)> {
         self.entries.iter().map(|(k, s, v)| (k.as_str(), *s, *v))
+    }
+    /// The value of `name` and where its key stands.
+    pub fn entry(&self, name: &str) -> Option<(Spot, &'a Rc<Node>)> {
+        let (_, spot, value) = self.entries.iter().rev().find(|(k, ..)| k == name)?;
+        (!value.is_null()).then_some((*spot, *value))
+    }
+    /// A line of text, if the field is there and right.
+    pub fn line(&self, name: &str, r: &mut Reader) -> Option<At<String>> {
+        r.line(self.get(name)?, &self.key(name))
+    }
+    /// A boolean, if the field is there and right.
+    pub fn boolean(&self, name: &str, r: &mut Reader) -> Option<bool> {
+        r.boolean(self.get(name)?, &self.key(name))
     }
     /// Path of a field.
     pub fn key(&self, name: &str) -> String {
@@ -92,6 +107,17 @@ impl Reader {
         self.findings
     }
 
+    /// Reads a mapping whose fields are those directly below `prefix` in `keys`.
+    pub fn table<'a>(
+        &mut self,
+        node: &'a Node,
+        path: &str,
+        keys: &[Key],
+        prefix: &str,
+    ) -> Option<Fields<'a>> {
+        self.fields(node, path, &names(keys, prefix), &[])
+    }
+
     /// Reads a mapping. Keys are compared with `-` as `_`. A key that is not in
     /// `known` is a warning: by name when it is in `later` (understood, not
     /// applied by this version), else with a suggestion.
@@ -101,6 +127,33 @@ impl Reader {
         path: &str,
         known: &[&str],
         later: &[&str],
+    ) -> Option<Fields<'a>> {
+        self.mapping(node, path, known, |name| {
+            let there = later.contains(&name);
+            there.then_some(("accepted, not applied by this version", ""))
+        })
+    }
+
+    /// The same, with keys that are refused, each with what to use instead.
+    pub fn fields_or_refused<'a>(
+        &mut self,
+        node: &'a Node,
+        path: &str,
+        known: &[&str],
+        refused: &'static [Refused],
+    ) -> Option<Fields<'a>> {
+        self.mapping(node, path, known, |name| {
+            let found = refused.iter().find(|r| r.name == name)?;
+            Some(("not applied on this system", found.instead))
+        })
+    }
+
+    fn mapping<'a>(
+        &mut self,
+        node: &'a Node,
+        path: &str,
+        known: &[&str],
+        unmet: impl Fn(&str) -> Option<(&'static str, &'static str)>,
     ) -> Option<Fields<'a>> {
         let Kind::Map(entries) = &node.kind else {
             self.error(
@@ -144,8 +197,8 @@ impl Reader {
                     out.entries.remove(before);
                 }
                 out.entries.push((name, k.spot, v));
-            } else if later.contains(&name.as_str()) {
-                self.warn(k.spot, &key, "accepted, not applied by this version", "");
+            } else if let Some((why, instead)) = unmet(&name) {
+                self.warn(k.spot, &key, why, instead);
             } else {
                 let hint = suggest(&name, known)
                     .map(|s| format!("did you mean `{}`?", spelled(s, self.dashes)))
@@ -240,6 +293,35 @@ impl Reader {
                 &[]
             }
         }
+    }
+
+    /// Reads a list of single lines, or one value as people write it: words with
+    /// commas or spaces between them.
+    pub fn words(&mut self, node: &Node, path: &str) -> Vec<At<String>> {
+        let Kind::Scalar { .. } = &node.kind else {
+            return self.lines(node, path);
+        };
+        let Some(line) = self.line(node, path) else {
+            return Vec::new();
+        };
+        line.value
+            .split([',', ' '])
+            .filter(|w| !w.is_empty())
+            .map(|w| At {
+                spot: line.spot,
+                value: w.to_owned(),
+            })
+            .collect()
+    }
+
+    /// Reads a whole number.
+    pub fn number(&mut self, node: &Node, path: &str) -> Option<u64> {
+        let line = self.line(node, path)?;
+        let number = line.value.parse().ok();
+        if number.is_none() {
+            self.error(line.spot, path, "expected a whole number", "");
+        }
+        number
     }
 
     /// Reads a list of single lines; one bare value counts as a list of one.

@@ -1,29 +1,81 @@
-//! Tables of `coreos` for programs this version does not configure. Named, so
-//! that an old file still tells its user what is not applied.
+//! Tables of `coreos` for programs that are no more. Accepted, so that an old file
+//! still works, and explained, so that its user knows what to do.
 
-use super::read::{Fields, Reader};
+use super::CloudConfig;
+use super::node::Kind;
+use super::read::{Fields, Reader, shorten, suggest};
+use super::schema::{Section, key};
 
-/// The tables, with what to do in their place.
-pub const TABLES: &[(&str, &str)] = &[
-    (
-        "etcd",
-        "etcd 0.4 is gone; run etcd v3 from a unit in coreos.units",
-    ),
-    ("etcd2", "run etcd v3 from a unit in coreos.units"),
-    ("fleet", "fleet is gone; write the units into coreos.units"),
-    ("flannel", "run flannel from a unit in coreos.units"),
-    ("oem", ""),
-];
+pub(super) const SECTION: Section = Section {
+    keys: &[
+        key(
+            "coreos.etcd",
+            "mapping",
+            "accepted, not applied: etcd 0.4 is gone; use `coreos.etcd2`",
+        ),
+        key(
+            "coreos.fleet",
+            "mapping",
+            "accepted, not applied: fleet is gone; write the units into `coreos.units`",
+        ),
+    ],
+    read: |coreos, _: &mut CloudConfig, r| {
+        table(
+            coreos,
+            "etcd",
+            ETCD,
+            "etcd 0.4 is gone; its settings do not fit what came after it",
+            "write them in the words of `coreos.etcd2`",
+            r,
+        );
+        table(
+            coreos,
+            "fleet",
+            FLEET,
+            "fleet is gone; nothing schedules units over machines",
+            "write the units of this machine into coreos.units",
+            r,
+        );
+    },
+};
 
-pub(super) fn read(coreos: &Fields<'_>, r: &mut Reader) {
-    for (name, spot, _) in coreos.iter() {
-        if let Some((_, hint)) = TABLES.iter().find(|(t, _)| *t == name) {
-            r.warn(
-                spot,
-                &coreos.key(name),
-                "accepted, not applied by this version",
-                hint,
-            );
+fn table(coreos: &Fields<'_>, name: &str, fields: &str, why: &str, hint: &str, r: &mut Reader) {
+    let Some((spot, node)) = coreos.entry(name) else {
+        return;
+    };
+    let path = coreos.key(name);
+    r.warn(spot, &path, format!("accepted, not applied: {why}"), hint);
+    let Kind::Map(entries) = &node.kind else {
+        return;
+    };
+    let known: Vec<&str> = fields.split_whitespace().collect();
+    for (key, _) in entries {
+        let Kind::Scalar { text, .. } = &key.kind else {
+            continue;
+        };
+        let word = text.replace('-', "_");
+        if !known.contains(&word.as_str()) {
+            let hint = suggest(&word, &known)
+                .map(|s| format!("did you mean `{s}`?"))
+                .unwrap_or_default();
+            let at = format!("{path}.{}", shorten(text));
+            r.warn(key.spot, &at, "unknown key, not applied", &hint);
         }
     }
 }
+
+/// Fields of `coreos.etcd`.
+const ETCD: &str = "addr advertise_client_urls bind_addr ca_file cert_file cluster_active_size \
+    cluster_remove_delay cluster_sync_interval cors data_dir discovery discovery_fallback \
+    discovery_srv discovery_proxy election_timeout force_new_cluster graphite_host \
+    heartbeat_interval http_read_timeout http_write_timeout initial_advertise_peer_urls \
+    initial_cluster initial_cluster_state initial_cluster_token key_file listen_client_urls \
+    listen_peer_urls max_result_buffer max_retry_attempts max_snapshots max_wals name peer_addr \
+    peer_bind_addr peer_ca_file peer_cert_file peer_election_timeout peer_heartbeat_interval \
+    peer_key_file peers peers_file proxy retry_interval snapshot snapshot_count trace verbose \
+    very_verbose very_very_verbose";
+
+/// Fields of `coreos.fleet`.
+const FLEET: &str = "agent_ttl authorized_keys_file disable_engine engine_reconcile_interval \
+    etcd_cafile etcd_certfile etcd_keyfile etcd_key_prefix etcd_request_timeout etcd_servers \
+    etcd_username etcd_password metadata public_ip token_limit verbosity verify_units";

@@ -21,7 +21,8 @@ pub(super) fn read_into(config: &mut CloudConfig, text: &str, r: &mut Reader) {
         };
         match name.trim_end().replace('-', "_").as_str() {
             "hostname" if config.hostname.is_none() => {
-                config.hostname = value(&lines, at, at + 1).and_then(|v| hostname::read(&v, r));
+                config.hostname =
+                    value(&lines, at, at + 1).and_then(|v| hostname::read(&v, "hostname", r));
                 saved.extend(config.hostname.as_ref().map(|h| ("hostname", h.spot)));
             }
             "ssh_authorized_keys" if config.ssh_authorized_keys.is_empty() => {

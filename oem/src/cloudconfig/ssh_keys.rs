@@ -3,6 +3,20 @@
 use super::diag::At;
 use super::node::Node;
 use super::read::Reader;
+use super::schema::{Section, key};
+
+pub(super) const SECTION: Section = Section {
+    keys: &[key(
+        "ssh_authorized_keys",
+        "list of text",
+        "public keys for user core, beside the provider's",
+    )],
+    read: |f, config, r| {
+        if let Some(n) = f.get("ssh_authorized_keys") {
+            config.ssh_authorized_keys = read(n, "ssh_authorized_keys", r);
+        }
+    },
+};
 
 pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Vec<At<String>> {
     let mut keys = r.lines(node, path);

@@ -1,8 +1,9 @@
 //! `coreos.units`.
 
-use super::diag::At;
+use super::diag::{At, Spot};
 use super::node::Node;
 use super::read::{Reader, shorten, suggest};
+use super::schema::{Section, key};
 use serde::Serialize;
 
 /// One systemd or networkd unit.
@@ -73,14 +74,84 @@ impl Verb {
     }
 }
 
-/// Fields of an item.
-pub const FIELDS: &[&str] = &[
-    "name", "runtime", "enable", "mask", "content", "command", "drop_ins",
-];
-/// Fields of a drop-in.
-pub const DROP_IN_FIELDS: &[&str] = &["name", "content"];
+/// A service that is to see new files: told when one of them changed, if it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refresh {
+    /// Unit name.
+    pub unit: &'static str,
+    /// How it is told.
+    pub verb: Verb,
+    /// The files.
+    pub paths: Vec<String>,
+}
 
-pub(super) fn read(node: &Node, r: &mut Reader) -> Vec<At<Unit>> {
+pub(super) const SECTION: Section = Section {
+    keys: &[
+        key("coreos.units", "list", "systemd and networkd units"),
+        key(
+            "coreos.units[].name",
+            "text, required",
+            "file name of the unit",
+        ),
+        key(
+            "coreos.units[].runtime",
+            "true|false",
+            "write below /run instead of /etc",
+        ),
+        key(
+            "coreos.units[].enable",
+            "true|false",
+            "enable as its [Install] section says",
+        ),
+        key("coreos.units[].mask", "true|false", "mask the unit"),
+        key(
+            "coreos.units[].content",
+            "text",
+            "the unit file; without it the unit must exist",
+        ),
+        key(
+            "coreos.units[].command",
+            "start|stop|restart|...",
+            "what to do once all is in place",
+        ),
+        key("coreos.units[].drop_ins", "list", "drop-in files"),
+        key(
+            "coreos.units[].drop_ins[].name",
+            "text, required",
+            "file name, ending in .conf",
+        ),
+        key(
+            "coreos.units[].drop_ins[].content",
+            "text, required",
+            "content",
+        ),
+    ],
+    read: |coreos, config, r| {
+        if let Some(n) = coreos.get("units") {
+            config.units.extend(read(n, r));
+        }
+    },
+};
+
+impl Unit {
+    /// A unit without anything, to be filled.
+    pub(super) fn named(name: impl Into<String>, spot: Spot) -> Unit {
+        Unit {
+            name: At {
+                spot,
+                value: name.into(),
+            },
+            runtime: false,
+            enable: false,
+            mask: false,
+            content: None,
+            command: None,
+            drop_ins: Vec::new(),
+        }
+    }
+}
+
+fn read(node: &Node, r: &mut Reader) -> Vec<At<Unit>> {
     let items = r.list(node, "coreos.units");
     items
         .iter()
@@ -90,7 +161,7 @@ pub(super) fn read(node: &Node, r: &mut Reader) -> Vec<At<Unit>> {
 }
 
 fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<Unit>> {
-    let f = r.fields(node, at, FIELDS, &[])?;
+    let f = r.table(node, at, SECTION.keys, "coreos.units[].")?;
     let Some(name) = f.get("name") else {
         r.error(f.spot, at, "a unit needs a `name`", "");
         return None;
@@ -169,7 +240,7 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<Unit>> {
 }
 
 fn drop_in(node: &Node, at: &str, r: &mut Reader) -> Option<At<DropIn>> {
-    let f = r.fields(node, at, DROP_IN_FIELDS, &[])?;
+    let f = r.table(node, at, SECTION.keys, "coreos.units[].drop_ins[].")?;
     let (Some(name), Some(content)) = (f.get("name"), f.get("content")) else {
         r.error(f.spot, at, "a drop-in needs a `name` and `content`", "");
         return None;

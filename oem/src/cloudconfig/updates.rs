@@ -4,6 +4,7 @@
 use super::diag::At;
 use super::node::Node;
 use super::read::{Fields, Reader, shorten, suggest};
+use super::schema::{Section, key, names};
 
 /// Wishes about updates. Texts may still have placeholders in them, but those of
 /// `strategy` and `window`.
@@ -35,10 +36,57 @@ pub struct Window {
 /// What [`Updates::server`] is where there are to be no updates.
 pub const NO_SERVER: &str = "disabled";
 
-/// Fields of `coreos.update`.
-pub const UPDATE_FIELDS: &[&str] = &["reboot_strategy", "group", "server"];
-/// Fields of `coreos.locksmith`; those of [`ETCD_FIELDS`] are not applied.
-pub const LOCKSMITH_FIELDS: &[&str] = &["window_start", "window_length", "group"];
+pub(super) const UPDATE: Section = Section {
+    keys: &[
+        key(
+            "coreos.update.reboot_strategy",
+            "reboot|best-effort|etcd-lock|off",
+            "who decides about a reboot into an update",
+        ),
+        key(
+            "coreos.update.group",
+            "text",
+            "the channel whose releases are taken",
+        ),
+        key(
+            "coreos.update.server",
+            "URL or disabled",
+            "the repository of releases",
+        ),
+    ],
+    read: |coreos, config, r| {
+        if let Some(n) = coreos.get("update") {
+            read_update(n, &mut config.updates, r);
+        }
+    },
+};
+
+pub(super) const LOCKSMITH: Section = Section {
+    keys: &[
+        key(
+            "coreos.locksmith.window_start",
+            "[Day ]HH:MM",
+            "when a reboot may happen; UTC",
+        ),
+        key(
+            "coreos.locksmith.window_length",
+            "duration",
+            "for how long, e.g. `1h30m`",
+        ),
+        key(
+            "coreos.locksmith.group",
+            "text",
+            "machines that share a rollout and a reboot lock",
+        ),
+    ],
+    read: |coreos, config, r| {
+        if let Some(n) = coreos.get("locksmith") {
+            read_locksmith(n, &mut config.updates, r);
+        }
+    },
+};
+
+/// Further fields of `coreos.locksmith`, which are not applied.
 const ETCD_FIELDS: &[&str] = &[
     "endpoint",
     "etcd_cafile",
@@ -67,8 +115,8 @@ const FOREIGN: [&str; 4] = [
 ];
 
 /// Reads `coreos.update`.
-pub(super) fn read_update(node: &Node, out: &mut Updates, r: &mut Reader) {
-    let Some(f) = r.fields(node, "coreos.update", UPDATE_FIELDS, &[]) else {
+fn read_update(node: &Node, out: &mut Updates, r: &mut Reader) {
+    let Some(f) = r.table(node, "coreos.update", UPDATE.keys, "coreos.update.") else {
         return;
     };
     if let Some(word) = text(&f, "reboot_strategy", r) {
@@ -95,8 +143,9 @@ pub(super) fn read_update(node: &Node, out: &mut Updates, r: &mut Reader) {
 }
 
 /// Reads `coreos.locksmith`.
-pub(super) fn read_locksmith(node: &Node, out: &mut Updates, r: &mut Reader) {
-    let known: Vec<&str> = [LOCKSMITH_FIELDS, ETCD_FIELDS].concat();
+fn read_locksmith(node: &Node, out: &mut Updates, r: &mut Reader) {
+    let mut known = names(LOCKSMITH.keys, "coreos.locksmith.");
+    known.extend(ETCD_FIELDS);
     let Some(f) = r.fields(node, "coreos.locksmith", &known, &[]) else {
         return;
     };

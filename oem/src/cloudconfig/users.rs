@@ -2,14 +2,19 @@
 
 use super::diag::At;
 use super::node::{Kind, Node};
-use super::read::Reader;
-use super::ssh_keys;
+use super::passwords::{self, Password, Secret};
+use super::read::{Fields, Reader};
+use super::refused::Refused;
+use super::schema::{Section, key, names};
+use super::{CloudConfig, ssh_import, ssh_keys};
 
 /// One user to add, or to give a password and keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct User {
     /// Login name.
     pub name: String,
+    /// Numeric id.
+    pub uid: Option<u32>,
     /// Full name.
     pub gecos: Option<String>,
     /// Password hash in crypt(5) format.
@@ -26,78 +31,168 @@ pub struct User {
     pub no_user_group: bool,
     /// Public keys.
     pub ssh_authorized_keys: Vec<At<String>>,
+    /// The keys of `core` only tell who to log in as.
+    pub ssh_redirect_user: bool,
     /// System user: low uid, no home.
     pub system: bool,
     /// Login shell.
     pub shell: Option<String>,
     /// Rules for sudoers, each without the user's name.
     pub sudo: Vec<String>,
+    /// Day the account ends, counted from 1970.
+    pub expires: Option<u64>,
+    /// Days a password may be used after it expired.
+    pub inactive: Option<u32>,
 }
 
-/// Fields of an item.
-pub const FIELDS: &[&str] = &[
-    "name",
-    "gecos",
-    "passwd",
-    "homedir",
-    "no_create_home",
-    "primary_group",
-    "groups",
-    "no_user_group",
-    "ssh_authorized_keys",
-    "system",
-    "shell",
-    "sudo",
-    "no_log_init",
-];
-/// Fields of CoreOS and cloud-init that are read but not applied.
-const LATER: &[&str] = &[
-    "coreos_ssh_import_github",
-    "coreos_ssh_import_github_users",
-    "coreos_ssh_import_url",
-    "doas",
-    "expiredate",
-    "hashed_passwd",
-    "inactive",
-    "lock_passwd",
-    "plain_text_passwd",
-    "selinux_user",
-    "snapuser",
-    "ssh_import_id",
-    "ssh_redirect_user",
-    "uid",
+pub(super) const SECTION: Section = Section {
+    keys: &[
+        key(
+            "users",
+            "list",
+            "users to add; for one that exists only password, keys and groups change",
+        ),
+        key("users[].name", "text, required", "login name"),
+        key("users[].uid", "number", "numeric id of a new user"),
+        key("users[].gecos", "text", "full name"),
+        key("users[].passwd", "text", "password hash, crypt(5)"),
+        key(
+            "users[].hashed_passwd",
+            "text",
+            "the same, set once on an instance",
+        ),
+        key(
+            "users[].plain_text_passwd",
+            "text",
+            "password, set once on an instance",
+        ),
+        key(
+            "users[].lock_passwd",
+            "true|false",
+            "no login with the password; default false",
+        ),
+        key(
+            "users[].homedir",
+            "path",
+            "home directory; default /home/NAME",
+        ),
+        key(
+            "users[].no_create_home",
+            "true|false",
+            "do not make the home directory",
+        ),
+        key(
+            "users[].primary_group",
+            "text",
+            "primary group; default a group named as the user",
+        ),
+        key(
+            "users[].groups",
+            "list of text",
+            "further groups, which must exist or are made",
+        ),
+        key(
+            "users[].create_groups",
+            "true|false",
+            "accepted; missing groups are made",
+        ),
+        key(
+            "users[].no_user_group",
+            "true|false",
+            "no group of the user's name; `users` is the primary one",
+        ),
+        key("users[].ssh_authorized_keys", "list of text", "public keys"),
+        key(
+            "users[].ssh_redirect_user",
+            "true|false",
+            "the keys of core only tell to log in as core",
+        ),
+        key(
+            "users[].ssh_import_id",
+            "list of text",
+            "`gh:NAME` or `lp:NAME`: that user's keys, fetched at every boot",
+        ),
+        key(
+            "users[].coreos_ssh_import_github",
+            "text",
+            "keys of that user of GitHub, fetched at every boot",
+        ),
+        key(
+            "users[].coreos_ssh_import_github_users",
+            "list of text",
+            "the same for several",
+        ),
+        key(
+            "users[].coreos_ssh_import_url",
+            "URL",
+            "keys as a JSON list of objects with `key`, or one a line",
+        ),
+        key(
+            "users[].system",
+            "true|false",
+            "system user: uid below 1000, no home directory",
+        ),
+        key("users[].shell", "path", "login shell; default /bin/bash"),
+        key(
+            "users[].sudo",
+            "text or list",
+            "sudoers rules, e.g. `ALL=(ALL) NOPASSWD:ALL`",
+        ),
+        key(
+            "users[].expiredate",
+            "YYYY-MM-DD",
+            "the last day of a new user's account",
+        ),
+        key(
+            "users[].inactive",
+            "number",
+            "days until an expired password locks a new user's account",
+        ),
+        key(
+            "users[].no_log_init",
+            "true|false",
+            "accepted; there is no login database to leave out",
+        ),
+    ],
+    read: |f, config, r| {
+        let Some(n) = f.get("users") else {
+            return;
+        };
+        for (i, n) in r.list(n, "users").iter().enumerate() {
+            item(n, &format!("users[{i}]"), config, r);
+        }
+    },
+};
+
+const REFUSED: &[Refused] = &[
+    Refused {
+        name: "doas",
+        instead: "use `sudo`",
+    },
+    Refused {
+        name: "selinux_user",
+        instead: "this system has no SELinux policy; leave the key out",
+    },
+    Refused {
+        name: "snapuser",
+        instead: "this system has no snaps; leave the key out",
+    },
 ];
 
-pub(super) fn read(node: &Node, r: &mut Reader) -> Vec<At<User>> {
-    let items = r.list(node, "users");
-    items
-        .iter()
-        .enumerate()
-        .filter_map(|(i, n)| item(n, &format!("users[{i}]"), r))
-        .collect()
-}
-
-fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<User>> {
+fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Option<()> {
     if let Kind::Scalar { text, .. } = &node.kind {
-        let hint = "write `- name: NAME`";
-        if text == "default" {
-            r.warn(
-                node.spot,
-                at,
-                "cloud-init's `default` user is `core` here, which always exists",
-                "",
-            );
-        } else {
+        // cloud-init's word for the user that every machine has: `core` here.
+        if text != "default" {
             r.error(
                 node.spot,
                 at,
                 "expected a mapping, found a single value",
-                hint,
+                "write `- name: NAME`",
             );
         }
         return None;
     }
-    let f = r.fields(node, at, FIELDS, LATER)?;
+    let f = r.fields_or_refused(node, at, &names(SECTION.keys, "users[]."), REFUSED)?;
     let Some(name) = f.get("name") else {
         r.error(f.spot, at, "a user needs a `name`", "");
         return None;
@@ -163,10 +258,93 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<User>> {
     if let Some(n) = f.get("sudo") {
         user.sudo = sudo(n, &f.key("sudo"), r);
     }
-    Some(At {
+    further(&f, &mut user, config, r);
+    config.users.push(At {
         spot: f.spot,
         value: user,
-    })
+    });
+    Some(())
+}
+
+/// What cloud-init has beside CoreOS's fields.
+fn further(f: &Fields<'_>, user: &mut User, config: &mut CloudConfig, r: &mut Reader) {
+    if let Some(n) = f.get("uid") {
+        let uid = r.number(n, &f.key("uid"));
+        user.uid = uid.and_then(|u| u32::try_from(u).ok());
+        if uid.is_some_and(|u| !(1..65_534).contains(&u)) {
+            r.error(n.spot, &f.key("uid"), "must be between 1 and 65533", "");
+            user.uid = None;
+        }
+    }
+    user.ssh_redirect_user = f.boolean("ssh_redirect_user", r).unwrap_or(false);
+    if let Some(text) = f.line("expiredate", r) {
+        user.expires = day(&text.value);
+        if user.expires.is_none() && !text.value.is_empty() {
+            r.error(
+                text.spot,
+                &f.key("expiredate"),
+                "not a date",
+                "write it as `2030-12-31`",
+            );
+        }
+    }
+    if let Some(n) = f.get("inactive") {
+        // useradd(8) takes -1 for never, which is the default.
+        let never = matches!(&n.kind, Kind::Scalar { text, .. } if text == "-1");
+        if !never {
+            user.inactive = r
+                .number(n, &f.key("inactive"))
+                .and_then(|d| u32::try_from(d).ok());
+        }
+    }
+    let lock = f.boolean("lock_passwd", r).unwrap_or(false);
+    if lock {
+        // What cannot be a hash never matches; `!` is what passwd(1) puts there.
+        user.passwd = Some(format!("!{}", user.passwd.as_deref().unwrap_or_default()));
+    }
+    for (name, secret) in [
+        ("hashed_passwd", Secret::Hash as fn(String) -> Secret),
+        ("plain_text_passwd", Secret::Plain),
+    ] {
+        let Some(text) = f.line(name, r).filter(|_| !lock) else {
+            continue;
+        };
+        if let Some(why) = passwords::fault(&text.value, name == "hashed_passwd") {
+            r.error(text.spot, &f.key(name), why, "");
+            continue;
+        }
+        config.passwords.push(At {
+            spot: text.spot,
+            value: Password {
+                user: user.name.clone(),
+                secret: secret(text.value),
+                expire: false,
+            },
+        });
+    }
+    ssh_import::read(f, &user.name, config, r);
+}
+
+/// Days from 1970 to a date (proleptic Gregorian calendar).
+fn day(text: &str) -> Option<u64> {
+    let parts: Vec<i64> = text
+        .split('-')
+        .map(|p| p.parse().ok())
+        .collect::<Option<_>>()?;
+    let [year, month, day] = parts[..] else {
+        return None;
+    };
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Years that begin in March have their leap day at the end.
+    let (y, m) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
+    u64::try_from(days - 719_468).ok()
 }
 
 fn groups(node: &Node, path: &str, r: &mut Reader) -> Vec<String> {
@@ -213,4 +391,22 @@ pub fn is_name(name: &str) -> bool {
             .next()
             .is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_counted_from_1970() {
+        for (text, want) in [
+            ("1970-01-01", Some(0)),
+            ("2000-03-01", Some(11_017)),
+            ("2030-12-31", Some(22_279)),
+            ("2030-13-01", None),
+            ("never", None),
+        ] {
+            assert_eq!(day(text), want, "{text}");
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! `write_files`.
 
-use super::diag::At;
+use super::diag::{At, Spot};
 use super::node::Node;
 use super::read::{Reader, shorten};
+use super::schema::{Section, key};
+use crate::userdata::unpack::decode_base64;
 
 /// One file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +15,80 @@ pub struct WriteFile {
     pub content: Vec<u8>,
     /// How `content` is encoded.
     pub encoding: Encoding,
-    /// Permission bits.
-    pub mode: u32,
-    /// `user`, `user:group`, or numbers.
+    /// Permission bits; those the file has, or 0644, unless given.
+    pub mode: Option<u32>,
+    /// `user`, `user:group`, or numbers; that which the file has, or root, unless given.
     pub owner: Option<At<String>>,
+    /// What stands before `content`.
+    pub base: Base,
+    /// Written after all that is not deferred.
+    pub defer: bool,
+    /// What must be there for the file to make sense.
+    pub need: Option<Need>,
+}
+
+/// What the content of a [`WriteFile`] is added to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// Nothing: the content is the file.
+    Nothing,
+    /// The file itself, unless it has the content already.
+    Itself,
+    /// Another file, which belongs to the image.
+    File(&'static str),
+    /// The file itself; the content is the agent's own block in it.
+    Block,
+}
+
+/// Something in the image that a file or link is of no use without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// One of these must exist.
+    pub any_of: Vec<String>,
+    /// Nothing is asked where this does not exist: a tree that is no image.
+    pub within: &'static str,
+    /// What is wrong when none does.
+    pub why: String,
+    /// What to do then.
+    pub hint: &'static str,
+}
+
+/// A symbolic link to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Absolute path.
+    pub path: String,
+    /// Target as stored.
+    pub target: String,
+    /// What must be there for the link to make sense.
+    pub need: Option<Need>,
+}
+
+impl WriteFile {
+    /// A file of the agent's own making.
+    pub(super) fn text(
+        path: impl Into<String>,
+        content: impl Into<Vec<u8>>,
+        spot: Spot,
+    ) -> WriteFile {
+        WriteFile {
+            path: At {
+                spot,
+                value: path.into(),
+            },
+            content: content.into(),
+            encoding: Encoding::Plain,
+            mode: Some(0o644),
+            owner: None,
+            base: Base::Nothing,
+            defer: false,
+            need: None,
+        }
+    }
+    /// The same, with the place it was asked for.
+    pub(super) fn at(self, spot: Spot) -> At<WriteFile> {
+        At { spot, value: self }
+    }
 }
 
 /// Encodings of `content`.
@@ -32,22 +104,62 @@ pub enum Encoding {
     GzipBase64,
 }
 
-/// Fields of an item.
-pub const FIELDS: &[&str] = &["path", "content", "permissions", "owner", "encoding"];
-/// cloud-init's further fields.
-const LATER: &[&str] = &["append", "defer", "source"];
-
-pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Vec<At<WriteFile>> {
-    let items = r.list(node, path);
-    items
-        .iter()
-        .enumerate()
-        .filter_map(|(i, n)| item(n, &format!("{path}[{i}]"), r))
-        .collect()
-}
+pub(super) const SECTION: Section = Section {
+    keys: &[
+        key("write_files", "list", "files to write"),
+        key(
+            "write_files[].path",
+            "path, required",
+            "absolute path, not below /usr",
+        ),
+        key("write_files[].content", "text", "content"),
+        key("write_files[].permissions", "octal", "mode; default 0644"),
+        key(
+            "write_files[].owner",
+            "text",
+            "user or user:group; default root:root",
+        ),
+        key(
+            "write_files[].encoding",
+            "b64|gz|gz+b64...",
+            "how content is encoded; placeholders only work in plain content",
+        ),
+        key(
+            "write_files[].append",
+            "true|false",
+            "add to the end of the file, unless the content is in it already",
+        ),
+        key(
+            "write_files[].defer",
+            "true|false",
+            "write after all files that are not deferred",
+        ),
+        key(
+            "write_files[].source",
+            "mapping",
+            "`uri: data:...` in place of content; other addresses are not fetched",
+        ),
+        key("write_files[].source.uri", "text", "RFC 2397 data URI"),
+        key(
+            "write_files[].source.headers",
+            "mapping",
+            "accepted; nothing is fetched",
+        ),
+    ],
+    read: |f, config, r| {
+        let Some(n) = f.get("write_files") else {
+            return;
+        };
+        for (i, n) in r.list(n, "write_files").iter().enumerate() {
+            config
+                .write_files
+                .extend(item(n, &format!("write_files[{i}]"), r));
+        }
+    },
+};
 
 fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
-    let f = r.fields(node, at, FIELDS, LATER)?;
+    let f = r.table(node, at, SECTION.keys, "write_files[].")?;
     let Some(path) = f.get("path") else {
         r.error(f.spot, at, "a file needs a `path`", "");
         return None;
@@ -60,9 +172,10 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
         r.error(path.spot, &f.key("path"), message, why.1);
         return None;
     }
-    let content = match f.get("content") {
-        Some(n) => r.bytes(n, &f.key("content"))?.value,
-        None => Vec::new(),
+    let content = match (f.get("content"), f.get("source")) {
+        (_, Some(n)) => source(n, &f.key("source"), r)?,
+        (Some(n), None) => r.bytes(n, &f.key("content"))?.value,
+        (None, None) => Vec::new(),
     };
     let encoding = match f.get("encoding") {
         None => Encoding::Plain,
@@ -86,11 +199,11 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
         }
     };
     let mode = match f.get("permissions") {
-        None => 0o644,
+        None => None,
         Some(n) => {
             let text = r.line(n, &f.key("permissions"))?;
             match mode(&text.value) {
-                Some(m) => m,
+                Some(m) => Some(m),
                 None => {
                     r.error(
                         text.spot,
@@ -103,6 +216,11 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
             }
         }
     };
+    let base = match f.boolean("append", r) {
+        Some(true) => Base::Itself,
+        _ => Base::Nothing,
+    };
+    let defer = f.boolean("defer", r).unwrap_or(false);
     let owner = match f.get("owner") {
         Some(n) => Some(r.line(n, &f.key("owner"))?),
         None => None,
@@ -115,8 +233,66 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
             encoding,
             mode,
             owner,
+            base,
+            defer,
+            need: None,
         },
     })
+}
+
+/// `source`: what is in the text itself can be had without a network.
+fn source(node: &Node, at: &str, r: &mut Reader) -> Option<Vec<u8>> {
+    let f = r.table(node, at, SECTION.keys, "write_files[].source.")?;
+    let Some(uri) = f.line("uri", r) else {
+        r.error(f.spot, at, "a source needs a `uri`", "");
+        return None;
+    };
+    let Some(data) = uri.value.strip_prefix("data:") else {
+        r.error(
+            uri.spot,
+            &f.key("uri"),
+            "only data: addresses are read; nothing is fetched while files are written",
+            "put the text into `content`, or fetch the file from a unit or runcmd",
+        );
+        return None;
+    };
+    let bytes = data.split_once(',').and_then(|(kind, data)| {
+        if kind.ends_with(";base64") {
+            decode_base64(&unescape(data))
+        } else {
+            Some(unescape(data))
+        }
+    });
+    if bytes.is_none() {
+        r.error(
+            uri.spot,
+            &f.key("uri"),
+            "not a data URI",
+            "RFC 2397: `data:;base64,aGk=`",
+        );
+    }
+    bytes
+}
+
+/// `%41` and the like.
+fn unescape(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(b) = bytes.get(at) {
+        let hex = (*b == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(value) => {
+                out.push(value);
+                at += 3;
+            }
+            None => {
+                out.push(*b);
+                at += 1;
+            }
+        }
+    }
+    out
 }
 
 /// The digits are octal however they are written: `644`, `0644`, `"0644"`,

@@ -92,6 +92,16 @@ impl Intake {
             .extend(findings.map(|d| (Layer::Network.into(), d)));
     }
 
+    /// Leaves out what happens once on an instance, while it is not known which one
+    /// this is.
+    pub fn postpone(&mut self) {
+        for input in &mut self.inputs {
+            input.config.tasks.clear();
+            input.config.passwords.clear();
+            input.script = None;
+        }
+    }
+
     /// What is to be done on the machine below `root`.
     pub fn plan(&self, metadata: &Metadata, root: &Root) -> Result<Plan> {
         let mut plan = plan::build(&self.inputs, metadata, root)?;
@@ -134,6 +144,10 @@ pub fn configure(
         apply(&way_in(intake.plan(&fetched.metadata, root)?), root, None)?;
         remote = Remote::new(root, instance, reach);
         intake = Intake::of(oem, fetched, &mut remote);
+    }
+    // The provider may yet tell; the stage after this one plans them in any case.
+    if news.stage == "local" && instance.is_none() {
+        intake.postpone();
     }
     let plan = intake.plan(&fetched.metadata, root)?;
     let mut findings = intake.report_findings();

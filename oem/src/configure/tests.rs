@@ -418,7 +418,7 @@ fn parts_are_applied_in_order_and_named_in_the_report() {
     assert_eq!(origin("file /etc/a"), "user-data/base.yaml:4");
     assert_eq!(origin("file /etc/b"), "user-data/part-002:3");
     assert_eq!(origin("hostname"), "user-data/part-004/more.yaml:3");
-    assert_eq!(origin("script user-data-1"), "user-data/part-003:1");
+    assert_eq!(origin("task script-user-data-1"), "user-data/part-003:1");
     assert_eq!(report.findings[0].origin, "user-data/part-002:4");
 
     let again = configure(&root, Report::default(), None, &fetched, Reach::Ask).unwrap();

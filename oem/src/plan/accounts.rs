@@ -1,6 +1,7 @@
 //! passwd(5), shadow(5), group(5) and gshadow(5) as text: users and groups are
 //! looked up, added and changed; every other line stays as it is. Pure.
 
+use crate::cloudconfig::Group;
 use crate::error::{Error, Result};
 use crate::root::SystemView;
 use std::collections::HashSet;
@@ -14,6 +15,8 @@ pub const FILES: [&str; 4] = ["/etc/group", "/etc/gshadow", "/etc/passwd", "/etc
 pub struct Account {
     /// Login name.
     pub name: String,
+    /// Numeric id of a new user.
+    pub uid: Option<u32>,
     /// Full name.
     pub gecos: Option<String>,
     /// Password hash.
@@ -32,6 +35,10 @@ pub struct Account {
     pub system: bool,
     /// Login shell.
     pub shell: Option<String>,
+    /// Last day of a new user's account, counted from 1970.
+    pub expires: Option<u64>,
+    /// Days until a new user's expired password locks the account.
+    pub inactive: Option<u32>,
 }
 
 /// A user as the files tell.
@@ -127,7 +134,7 @@ impl Db {
         if self.user(&want.name).is_none() {
             self.add_user(want, today, &mut changes)?;
         } else if let Some(hash) = &want.password {
-            self.set_password(&want.name, hash, today, &mut changes);
+            changes.extend(self.set_password(&want.name, hash, today));
         }
         for group in &want.groups {
             if self.group(group).is_none() {
@@ -139,8 +146,28 @@ impl Db {
         Ok(changes)
     }
 
+    /// Adds a group and its members; says what changed.
+    pub fn ensure_group(&mut self, want: &Group) -> Result<Vec<String>> {
+        let mut changes = Vec::new();
+        if self.group(&want.name).is_none() {
+            let gid = self.free_id(false, None)?;
+            self.add_group(&want.name, gid, &mut changes);
+        }
+        for user in &want.members {
+            if self.user(user).is_none() {
+                return Err(Error::input(format!("there is no user {user}"))
+                    .hint("add the user under `users`"));
+            }
+            self.join(&want.name, user, &mut changes);
+        }
+        Ok(changes)
+    }
+
     fn add_user(&mut self, want: &Account, today: u64, changes: &mut Vec<String>) -> Result<()> {
-        let uid = self.free_id(want.system, None)?;
+        let uid = match want.uid {
+            Some(uid) => self.given_id(uid)?,
+            None => self.free_id(want.system, None)?,
+        };
         let own_group = || want.user_group.then_some(want.name.as_str());
         let gid = match want.primary_group.as_deref().or_else(own_group) {
             Some(group) => match self.group(group) {
@@ -169,7 +196,13 @@ impl Db {
             want.name
         ));
         let hash = want.password.as_deref().unwrap_or("*");
-        let line = format!("{}:{hash}:{today}:0:99999:7:::", want.name);
+        let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+        let line = format!(
+            "{}:{hash}:{today}:0:99999:7:{}:{}:",
+            want.name,
+            number(want.inactive.map(u64::from)),
+            number(want.expires)
+        );
         let shadow = self.shadow.get_or_insert_default();
         shadow.retain(|l| name_of(l) != want.name);
         shadow.push(line);
@@ -177,22 +210,35 @@ impl Db {
         Ok(())
     }
 
-    fn set_password(&mut self, name: &str, hash: &str, today: u64, changes: &mut Vec<String>) {
+    /// Sets a password hash; says what changed. `day` is when it was set, counted
+    /// from 1970; 0 makes it to be changed at the next login.
+    pub fn set_password(&mut self, name: &str, hash: &str, day: u64) -> Option<String> {
         let shadow = self.shadow.get_or_insert_default();
         match shadow.iter_mut().find(|l| name_of(l) == name) {
             Some(line) => {
                 let mut f: Vec<String> = line.split(':').map(str::to_owned).collect();
                 f.resize(9, String::new());
                 if f[1] == hash {
-                    return;
+                    return None;
                 }
                 f[1] = hash.to_owned();
-                f[2] = today.to_string();
+                f[2] = day.to_string();
                 *line = f.join(":");
             }
-            None => shadow.push(format!("{name}:{hash}:{today}:0:99999:7:::")),
+            None => shadow.push(format!("{name}:{hash}:{day}:0:99999:7:::")),
         }
-        changes.push(format!("password of {name} set"));
+        Some(format!("password of {name} set"))
+    }
+
+    fn given_id(&self, uid: u32) -> Result<u32> {
+        let taken = |l: &String| l.split(':').nth(2) == Some(&uid.to_string());
+        match self.passwd.iter().find(|l| taken(l)) {
+            None => Ok(uid),
+            Some(line) => Err(
+                Error::input(format!("uid {uid} is {}'s already", name_of(line)))
+                    .hint("choose another, or leave `uid` out"),
+            ),
+        }
     }
 
     fn add_group(&mut self, name: &str, gid: u32, changes: &mut Vec<String>) {

@@ -72,10 +72,36 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
             {
                 changes.push(format!("home {} made", user.home));
             }
-            Ok(if changes.is_empty() {
-                Change::Unchanged
-            } else {
-                Change::Update(changes.iter().map(|c| format!("+ {c}\n")).collect())
+            Ok(listed_changes(changes))
+        }
+        Action::Group(want) => Ok(listed_changes(Db::read(view)?.ensure_group(want)?)),
+        Action::Password { user, mark, .. } => {
+            if view.read(&mark.0)?.as_deref() == Some(mark.1.as_bytes()) {
+                return Ok(Change::Unchanged);
+            }
+            Ok(Change::Update(format!("+ password of {user} set\n")))
+        }
+        Action::Directory { path, mode, owner } => {
+            let owner = match owner {
+                None => Some((0, 0)),
+                Some(text) => Db::read(view)?.owner(text),
+            };
+            Ok(match view.look(path)? {
+                Found::Missing => Change::Create(format!("+ directory, mode {mode:04o}\n")),
+                Found::Dir {
+                    mode: is, uid, gid, ..
+                } => {
+                    let owned = !view.owners() || owner.is_none_or(|o| o == (uid, gid));
+                    if is == *mode && owned {
+                        Change::Unchanged
+                    } else {
+                        Change::Update(format!("- mode {is:04o}\n+ mode {mode:04o}\n"))
+                    }
+                }
+                _ => {
+                    return Err(Error::environment(format!("{path} is not a directory"))
+                        .hint("choose another path, or move what is there away"));
+                }
             })
         }
         Action::Keys { user, keys } => match Db::read(view)?.user(user) {
@@ -100,9 +126,16 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
         Action::LinkName { .. }
         | Action::Reload
         | Action::NetworkReload
-        | Action::UpdaterReload
+        | Action::Refresh { .. }
         | Action::Job { .. } => Ok(Change::Run),
     }
+}
+
+fn listed_changes(changes: Vec<String>) -> Change {
+    if changes.is_empty() {
+        return Change::Unchanged;
+    }
+    Change::Update(changes.iter().map(|c| format!("+ {c}\n")).collect())
 }
 
 /// The file `oem` owns in a user's home.

@@ -1,32 +1,45 @@
-//! `write_files`.
+//! Files to write.
 
-use super::{Action, Builder, Input, Origin};
-use crate::cloudconfig::{Encoding, WriteFile, path_fault};
+use super::{Action, Builder, Input, Origin, Sender};
+use crate::cloudconfig::{Base, Encoding, WriteFile, path_fault};
+use crate::error::Result;
+use crate::root::Found;
 use crate::userdata::unpack::{decode_base64, gunzip};
 
-pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) {
-    for input in inputs {
-        for file in &input.config.write_files {
-            one(b, Origin::at(input.layer, file.spot), &file.value);
+pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<()> {
+    for deferred in [false, true] {
+        for input in inputs {
+            let files = &input.config.write_files;
+            for file in files.iter().filter(|f| f.value.defer == deferred) {
+                one(b, Origin::at(input.layer, file.spot), &file.value)?;
+            }
         }
     }
+    Ok(())
 }
 
-fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) {
+fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
     let resource = format!("file {}", f.path.value);
     let Some(path) = b.expand(&resource, origin, &f.path.value) else {
-        return;
+        return Ok(());
     };
     let resource = format!("file {path}");
     if let Some((why, hint)) = path_fault(&path) {
-        return b.skip(resource, origin, why, Some(hint.to_owned()));
+        b.skip(resource, origin, why, Some(hint.to_owned()));
+        return Ok(());
+    }
+    if let Some(need) = &f.need
+        && !b.is_met(need)?
+    {
+        b.skip(resource, origin, &need.why, Some(need.hint.to_owned()));
+        return Ok(());
     }
     let content = match f.encoding {
         // Bytes of a !!binary value that are not text have no placeholders.
         Encoding::Plain => match std::str::from_utf8(&f.content) {
             Ok(text) => match b.expand(&resource, origin, text) {
                 Some(text) => Ok(text.into_bytes()),
-                None => return,
+                None => return Ok(()),
             },
             Err(_) => Ok(f.content.clone()),
         },
@@ -39,29 +52,108 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) {
             None => Err("content is not base64".to_owned()),
         },
     };
-    let owner = match &f.owner {
+    let content = match content {
+        Ok(content) => content,
+        Err(why) => {
+            let hint = "compare `encoding` with what `content` holds";
+            b.skip(resource, origin, why, Some(hint.to_owned()));
+            return Ok(());
+        }
+    };
+    let mut owner = match &f.owner {
         Some(o) => match b.expand(&resource, origin, &o.value) {
             Some(o) => Some(o),
-            None => return,
+            None => return Ok(()),
         },
         None => None,
     };
-    match content {
-        Ok(content) => b.push(
-            resource,
-            origin,
-            Action::File {
-                path,
+    let mut mode = f.mode;
+    let content = match f.base {
+        Base::Nothing => content,
+        Base::File(path) => [b.view.read(path)?.unwrap_or_default(), content].concat(),
+        Base::Itself | Base::Block => {
+            let mut before = Vec::new();
+            if let Found::File {
                 content,
-                mode: f.mode,
-                owner,
-            },
+                mode: is,
+                uid,
+                gid,
+            } = b.look(&path)?
+            {
+                before = content;
+                mode = mode.or(Some(is));
+                // As of a file that is yet to be written, only root's are known.
+                owner = owner.or_else(|| ((uid, gid) != (0, 0)).then(|| format!("{uid}:{gid}")));
+            }
+            if f.base == Base::Block {
+                with_block(&before, &content, origin.layer)
+            } else {
+                appended(before, &content)
+            }
+        }
+    };
+    let action = Action::File {
+        path,
+        content,
+        mode: mode.unwrap_or(0o644),
+        owner,
+    };
+    b.push(resource, origin, action);
+    Ok(())
+}
+
+/// Adds `more` to the end, unless it is in there already.
+fn appended(mut text: Vec<u8>, more: &[u8]) -> Vec<u8> {
+    let there = match (std::str::from_utf8(&text), std::str::from_utf8(more)) {
+        (Ok(text), Ok(more)) => text.contains(more),
+        _ => text.ends_with(more),
+    };
+    if !there {
+        text.extend_from_slice(more);
+    }
+    text
+}
+
+/// Puts `block` where the sender's block was, else at the end.
+fn with_block(text: &[u8], block: &[u8], sender: Sender) -> Vec<u8> {
+    let begin = format!("# {sender}: begin (by oem; changes here are lost)\n");
+    let end = format!("# {sender}: end\n");
+    let text = String::from_utf8_lossy(text);
+    let block = String::from_utf8_lossy(block);
+    let (before, after) = match text.split_once(&begin) {
+        Some((before, rest)) => (
+            before.to_owned(),
+            rest.split_once(&end).map_or("", |(_, after)| after),
         ),
-        Err(why) => b.skip(
-            resource,
-            origin,
-            why,
-            Some("compare `encoding` with what `content` holds".to_owned()),
-        ),
+        None if text.is_empty() || text.ends_with('\n') => (text.to_string(), ""),
+        None => (format!("{text}\n"), ""),
+    };
+    format!("{before}{begin}{block}{end}{after}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Layer;
+
+    #[test]
+    fn appending_twice_changes_nothing() {
+        let once = appended(b"a\n".to_vec(), b"b\n");
+        assert_eq!(once, b"a\nb\n");
+        assert_eq!(appended(once.clone(), b"b\n"), once);
+    }
+
+    #[test]
+    fn a_block_is_replaced_and_the_rest_stays() {
+        let once = with_block(b"head", b"one\n", Layer::UserData.into());
+        let text = String::from_utf8(once.clone()).unwrap();
+        assert!(text.starts_with("head\n# user-data: begin"), "{text}");
+        assert_eq!(with_block(&once, b"one\n", Layer::UserData.into()), once);
+        let both = with_block(&once, b"two\n", Layer::Oem.into());
+        let both = [&both[..], b"tail\n"].concat();
+        let text =
+            String::from_utf8(with_block(&both, b"three\n", Layer::UserData.into())).unwrap();
+        assert!(!text.contains("one") && text.contains("three\n# user-data: end\n"));
+        assert!(text.contains("two\n# oem: end\ntail\n"), "{text}");
     }
 }

@@ -6,16 +6,18 @@ use crate::error::Result;
 use crate::metadata::Metadata;
 
 /// User-data over metadata over vendor-data over OEM.
-pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadata) {
-    let mut wishes: Vec<(Origin, String)> = inputs
+pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input], metadata: &Metadata) -> Result<()> {
+    let keeper = inputs
         .iter()
-        .filter_map(|i| {
-            i.config
-                .hostname
-                .as_ref()
-                .map(|h| (Origin::at(i.layer, h.spot), h.value.clone()))
-        })
-        .collect();
+        .rev()
+        .find_map(|i| Some(Origin::at(i.layer, i.config.preserve_hostname?)));
+    if let Some(origin) = keeper
+        && let Some(name) = present(b)?
+    {
+        b.push("hostname", origin, Action::Hostname(name));
+        return Ok(());
+    }
+    let mut wishes: Vec<(Origin, String)> = inputs.iter().filter_map(|i| wish(i)).collect();
     if let Some(name) = metadata
         .hostname
         .as_deref()
@@ -36,10 +38,37 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadata) {
             continue;
         };
         match host_name_fault(&name) {
-            None => return b.push("hostname", origin, Action::Hostname(name)),
+            None => {
+                b.push("hostname", origin, Action::Hostname(name));
+                return Ok(());
+            }
             Some(why) => b.skip("hostname", origin, format!("{name:?}: {why}"), None),
         }
     }
+    Ok(())
+}
+
+/// `hostname`, else what `fqdn` begins with; all of `fqdn` where that is preferred.
+fn wish(input: &Input) -> Option<(Origin, String)> {
+    let config = &input.config;
+    let at = match (&config.hostname, &config.fqdn) {
+        (_, Some(full)) if config.prefer_fqdn => full,
+        (Some(name), _) => name,
+        (None, Some(full)) => {
+            let short = full.value.split('.').next().unwrap_or(&full.value);
+            return Some((Origin::at(input.layer, full.spot), short.to_owned()));
+        }
+        (None, None) => return None,
+    };
+    Some((Origin::at(input.layer, at.spot), at.value.clone()))
+}
+
+/// The name in /etc/hostname.
+fn present(b: &Builder<'_>) -> Result<Option<String>> {
+    Ok(b.view
+        .read("/etc/hostname")?
+        .map(|c| String::from_utf8_lossy(&c).trim().to_owned())
+        .filter(|n| host_name_fault(n).is_none()))
 }
 
 /// Providers send names longer than the kernel takes; their first label fits.
@@ -51,8 +80,8 @@ fn fit(name: &str) -> String {
     }
 }
 
-/// `manage_etc_hosts: localhost`.
-pub(super) fn add_hosts(b: &mut Builder<'_>, inputs: &[Input]) -> Result<()> {
+/// `manage_etc_hosts`.
+pub(super) fn add_hosts(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<()> {
     let Some((layer, spot)) = inputs
         .iter()
         .rev()
@@ -66,11 +95,7 @@ pub(super) fn add_hosts(b: &mut Builder<'_>, inputs: &[Input]) -> Result<()> {
     });
     let name = match planned {
         Some(name) => Some(name),
-        None => b
-            .view
-            .read("/etc/hostname")?
-            .map(|c| String::from_utf8_lossy(&c).trim().to_owned())
-            .filter(|n| !n.is_empty()),
+        None => present(b)?,
     };
     let origin = Origin::at(layer, spot);
     let Some(name) = name else {
@@ -82,12 +107,19 @@ pub(super) fn add_hosts(b: &mut Builder<'_>, inputs: &[Input]) -> Result<()> {
         );
         return Ok(());
     };
-    let short = name.split('.').next().unwrap_or(&name);
-    let names = if short == name {
-        name.clone()
-    } else {
-        format!("{name} {short}")
-    };
+    let mut names: Vec<String> = Vec::new();
+    if let Some(full) = inputs.iter().rev().find_map(|i| i.config.fqdn.as_ref())
+        && let Some(full) = b.expand("file /etc/hosts", origin, &full.value)
+    {
+        names.push(full);
+    }
+    let short = name.split('.').next().unwrap_or(&name).to_owned();
+    for n in [name, short] {
+        if !names.contains(&n) {
+            names.push(n);
+        }
+    }
+    let names = names.join(" ");
     let content = format!(
         "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.0.1 {names}\n"
     );

@@ -1,6 +1,6 @@
 //! Public keys of user `core` (and, from `users`, of others).
 
-use super::{Action, Builder, Input, Layer, Origin, Sender};
+use super::{Action, Builder, Input, Layer, Origin, Sender, Work};
 use crate::cloudconfig::{At, looks_like_key};
 use crate::metadata::Metadata;
 
@@ -9,10 +9,11 @@ pub const CORE: &str = "core";
 
 /// All keys for `core`: metadata, `ssh_authorized_keys` and `users` of every
 /// layer, each once.
-pub(super) fn add_core(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadata) {
+pub(super) fn add_core(b: &mut Builder<'_>, inputs: &[&Input], metadata: &Metadata) {
     let mut keys = Vec::new();
     let mut origin: Option<Origin> = None;
-    for key in &metadata.ssh_keys {
+    let ignored = inputs.iter().any(|i| i.config.ignore_provider_keys);
+    for key in metadata.ssh_keys.iter().filter(|_| !ignored) {
         let key = key.trim();
         if key.is_empty() || key.starts_with('#') {
             continue;
@@ -44,8 +45,27 @@ pub(super) fn add_core(b: &mut Builder<'_>, inputs: &[Input], metadata: &Metadat
         }
     }
     if let Some(origin) = origin {
+        if inputs.iter().any(|i| i.config.open_root) {
+            push(b, "root", keys.clone(), origin);
+        }
         push(b, CORE, keys, origin);
     }
+}
+
+/// The keys of `core`, each with what tells its owner to log in as `core`.
+pub(super) fn redirected(b: &Builder<'_>, user: &str) -> Vec<String> {
+    let of_core = b.steps.iter().find_map(|s| match &s.work {
+        Work::Do(Action::Keys { user, keys }) if user == CORE => Some(keys.clone()),
+        _ => None,
+    });
+    let told = format!(
+        "no-port-forwarding,no-agent-forwarding,no-X11-forwarding,command=\"echo 'Please log in as the user {CORE} rather than {user}.';echo;sleep 10;exit 142\""
+    );
+    of_core
+        .unwrap_or_default()
+        .iter()
+        .map(|key| format!("{told} {key}"))
+        .collect()
 }
 
 fn input_line(input: &Input) -> crate::cloudconfig::Spot {

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 mod change;
+mod crypt;
 mod diff;
 mod enable;
 mod environment;
@@ -15,8 +16,10 @@ mod hostname;
 mod keys;
 mod network;
 mod origin;
-mod script;
+mod passwords;
+mod refresh;
 mod subst;
+mod tasks;
 mod units;
 mod updates;
 mod users;
@@ -27,11 +30,10 @@ pub use network::add as add_network;
 pub use origin::{Layer, Origin, Sender};
 pub use subst::Values;
 pub use units::{hex, network_dir, unit_dir};
-pub use updates::{UPDATER, updater_file};
 
-use crate::cloudconfig::{CloudConfig, Verb};
+use crate::cloudconfig::{CloudConfig, Group, Need, Verb};
 use crate::error::Result;
-use crate::metadata::Metadata;
+use crate::metadata::{INSTANCES, Metadata, instance_name};
 use crate::root::{Found, SystemView};
 use crate::userdata::Script;
 use std::collections::HashMap;
@@ -54,6 +56,19 @@ pub enum Action {
     Hostname(String),
     /// Add a user, or update password and groups of one that exists.
     Account(Account),
+    /// Add a group, or let users join one that exists.
+    Group(Group),
+    /// Set the password of a user who exists, once.
+    Password {
+        /// Login name.
+        user: String,
+        /// Hash in crypt(5) format.
+        hash: String,
+        /// It must be changed at the next login.
+        expire: bool,
+        /// File that remembers that it was set, and what is in it.
+        mark: (String, String),
+    },
     /// Own `~/.ssh/authorized_keys.d/oem` of a user.
     Keys {
         /// Login name.
@@ -67,6 +82,15 @@ pub enum Action {
         path: String,
         /// All of it.
         content: Vec<u8>,
+        /// Permission bits.
+        mode: u32,
+        /// `user` or `user:group`; root when absent.
+        owner: Option<String>,
+    },
+    /// Make a directory, or give the one that is there its mode and owner.
+    Directory {
+        /// Absolute path.
+        path: String,
         /// Permission bits.
         mode: u32,
         /// `user` or `user:group`; root when absent.
@@ -95,8 +119,15 @@ pub enum Action {
     Reload,
     /// Let networkd read its units again, when any of them changed.
     NetworkReload,
-    /// Let the updater read its configuration again, when any of it changed.
-    UpdaterReload,
+    /// Let a service that runs see files again, when any of them changed.
+    Refresh {
+        /// Unit name.
+        unit: String,
+        /// How it is told.
+        verb: Verb,
+        /// The files.
+        paths: Vec<String>,
+    },
     /// Queue a systemd job.
     Job {
         /// Unit name.
@@ -157,29 +188,84 @@ pub struct Plan {
 /// Builds the plan. `inputs` come in rising order of precedence (OEM, vendor,
 /// user). Fails only when the machine cannot be looked at.
 pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Result<Plan> {
-    let values = Values::new(metadata, view)?;
+    let no_vendor = inputs
+        .iter()
+        .any(|i| i.layer == Layer::UserData && i.config.ignore_vendor_data);
+    let inputs: Vec<&Input> = inputs
+        .iter()
+        .filter(|i| !(no_vendor && i.layer == Layer::VendorData))
+        .collect();
+    let inputs = inputs.as_slice();
     let mut b = Builder {
-        values,
+        values: Values::new(metadata, view)?,
+        instance: Instance::new(metadata, view)?,
         view,
         steps: Vec::new(),
     };
-    hostname::add(&mut b, inputs, metadata);
+    hostname::add(&mut b, inputs, metadata)?;
     keys::add_core(&mut b, inputs, metadata);
     users::add(&mut b, inputs);
-    files::add(&mut b, inputs);
+    passwords::add(&mut b, inputs);
+    files::add(&mut b, inputs)?;
     hostname::add_hosts(&mut b, inputs)?;
     environment::add(&mut b, metadata)?;
-    let scripts = script::add(&mut b, inputs);
     updates::add(&mut b, inputs);
-    units::add(&mut b, inputs, scripts)?;
-    updates::add_reload(&mut b);
+    let tasks = tasks::add(&mut b, inputs);
+    let jobs = units::add(&mut b, inputs)?;
+    refresh::add(&mut b, inputs);
+    updates::add_refresh(&mut b);
+    // What prepares a boot goes before what a user starts, all else after it.
+    let (early, late): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|t| t.early);
+    let jobs = early
+        .into_iter()
+        .map(|t| t.job)
+        .chain(jobs)
+        .chain(late.into_iter().map(|t| t.job));
+    for (origin, job) in jobs {
+        if let Action::Job { unit, verb, .. } = &job {
+            b.push(format!("{} {unit}", verb.as_str()), origin, job);
+        }
+    }
     Ok(Plan {
         steps: last_wins(b.steps),
     })
 }
 
+/// Where is kept what happened once on this instance.
+struct Instance {
+    /// Its id, as the provider tells it.
+    id: String,
+    /// The provider.
+    provider: String,
+    /// Directory of marks.
+    marks: String,
+}
+
+impl Instance {
+    fn new(metadata: &Metadata, view: &dyn SystemView) -> Result<Instance> {
+        let id = match &metadata.instance_id {
+            Some(id) => id.clone(),
+            // The machine stands for it, as in the agent's copies.
+            None => {
+                let uuid = view.read("/sys/class/dmi/id/product_uuid")?;
+                let uuid = String::from_utf8_lossy(&uuid.unwrap_or_default()).into_owned();
+                Some(uuid.trim().to_owned())
+                    .filter(|u| !u.is_empty())
+                    .unwrap_or_else(|| "none".to_owned())
+            }
+        };
+        let marks = format!("{INSTANCES}/{}/done", instance_name(&id));
+        Ok(Instance {
+            id,
+            provider: metadata.provider.clone(),
+            marks,
+        })
+    }
+}
+
 struct Builder<'a> {
     values: Values,
+    instance: Instance,
     view: &'a dyn SystemView,
     steps: Vec<Step>,
 }
@@ -220,6 +306,22 @@ impl Builder<'_> {
                 None
             }
         }
+    }
+    /// Whether the image has what something is of no use without.
+    fn is_met(&self, need: &Need) -> Result<bool> {
+        let there = |path: &str| -> Result<bool> {
+            let found = self.look(path)?;
+            Ok(!matches!(found, Found::Missing))
+        };
+        if !there(need.within)? {
+            return Ok(true);
+        }
+        for path in &need.any_of {
+            if there(path)? && !matches!(self.look(path)?, Found::Dir { .. }) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
     /// What will stand at `path` once the steps so far are done.
     fn look(&self, path: &str) -> Result<Found> {

@@ -80,7 +80,11 @@ pub fn add(
     let first = plan.steps.iter().position(|s| match &s.work {
         Work::Do(a) => !matches!(
             a,
-            Action::Hostname(_) | Action::Account(_) | Action::Keys { .. }
+            Action::Hostname(_)
+                | Action::Account(_)
+                | Action::Group(_)
+                | Action::Password { .. }
+                | Action::Keys { .. }
         ),
         Work::Skip { .. } => false,
     });

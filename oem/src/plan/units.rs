@@ -1,19 +1,22 @@
-//! `coreos.units`: files, drop-ins, masks and links, then one reload, then the
-//! jobs in the order listed.
+//! Units: files, drop-ins, masks and links, then one reload, then the jobs in the
+//! order listed.
 
-use super::script::Script;
 use super::{Action, Builder, Input, Origin, Work, enable};
-use crate::cloudconfig::{Unit, Verb, network_unit};
+use crate::cloudconfig::{Link, Unit, network_unit};
 use crate::error::Result;
 use crate::root::Found;
 use sha2::{Digest as _, Sha256};
 
 const MASKED: &str = "/dev/null";
 
-pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], scripts: Vec<Script>) -> Result<()> {
-    let mut jobs: Vec<(Origin, String, Verb, String)> = Vec::new();
+/// Plans links, units and what systemd must read anew; returns the jobs.
+pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<Vec<(Origin, Action)>> {
+    let mut jobs = Vec::new();
     let mut network = None;
     for input in inputs {
+        for link in &input.config.links {
+            place_link(b, Origin::at(input.layer, link.spot), &link.value)?;
+        }
         for unit in &input.config.units {
             let origin = Origin::at(input.layer, unit.spot);
             let Some(placed) = one(b, origin, &unit.value)? else {
@@ -22,46 +25,52 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input], scripts: Vec<Script>) -
             if network_unit(&placed.name) {
                 network = Some(origin);
             } else if let Some(verb) = unit.value.command {
-                jobs.push((origin, placed.name, verb, placed.hash));
+                let job = Action::Job {
+                    unit: placed.name,
+                    verb,
+                    hash: placed.hash,
+                };
+                jobs.push((origin, job));
             }
         }
     }
-    let first = b.steps.iter().find(|s| is_unit_file(s)).map(|s| s.origin);
-    if let Some(origin) = first {
+    let owner = |of: fn(&str) -> bool| {
+        b.steps
+            .iter()
+            .find(|s| matches!(&s.work, Work::Do(a) if a.path().is_some_and(of)))
+            .map(|s| s.origin)
+    };
+    let (units, files) = (owner(unit_dir), owner(network_dir));
+    if let Some(origin) = units {
         b.push("systemd reload", origin, Action::Reload);
     }
-    if let Some(origin) = network {
+    if let Some(origin) = network.or(files) {
         b.push("network reload", origin, Action::NetworkReload);
     }
-    for (origin, unit, verb, hash) in jobs {
-        b.push(
-            format!("{} {unit}", verb.as_str()),
-            origin,
-            Action::Job { unit, verb, hash },
-        );
-    }
-    for s in scripts {
-        let hash = hex(&Sha256::digest(&s.content));
-        b.push(
-            format!("start {}", s.unit),
-            s.origin,
-            Action::Job {
-                unit: s.unit,
-                verb: Verb::Start,
-                hash,
-            },
-        );
-    }
-    Ok(())
+    Ok(jobs)
 }
 
-fn is_unit_file(step: &super::Step) -> bool {
-    matches!(&step.work, Work::Do(a) if a.path().is_some_and(unit_dir))
+fn place_link(b: &mut Builder<'_>, origin: Origin, link: &Link) -> Result<()> {
+    let resource = format!("link {}", link.path);
+    if let Some(need) = &link.need
+        && !b.is_met(need)?
+    {
+        b.skip(resource, origin, &need.why, Some(need.hint.to_owned()));
+        return Ok(());
+    }
+    let action = Action::Link {
+        path: link.path.clone(),
+        target: link.target.clone(),
+    };
+    b.push(resource, origin, action);
+    Ok(())
 }
 
 /// Whether systemd must be told when something at `path` changes.
 pub fn unit_dir(path: &str) -> bool {
-    path.starts_with("/etc/systemd/system/") || path.starts_with("/run/systemd/system/")
+    path.starts_with("/etc/systemd/system/")
+        || path.starts_with("/run/systemd/system/")
+        || path == "/etc/fstab"
 }
 
 /// Whether networkd must be told when something at `path` changes.

@@ -1,25 +1,18 @@
 //! `coreos.update` and `coreos.locksmith`: one drop-in of the updater's configuration.
 //! The updater's crate says what its files mean.
 
-use super::{Action, Builder, Input, Origin, Work};
-use crate::cloudconfig::{At, NO_SERVER, Updates, Window, name_fault, server_fault};
+use super::{Action, Builder, Input, Origin, Step, Work};
+use crate::cloudconfig::{At, NO_SERVER, Updates, Verb, Window, name_fault, server_fault};
 use std::fmt::Write as _;
 
 /// The updater's service.
-pub const UPDATER: &str = "updater.service";
+const UPDATER: &str = "updater.service";
 /// After CoreOS's own update.conf, which the updater reads as `50-update.conf`, and
 /// before what an administrator would call `60-...`.
 const PATH: &str = "/etc/holdfast/update.d/55-cloud-config.yaml";
 
-/// Whether the updater must be told when something at `path` changes.
-pub fn updater_file(path: &str) -> bool {
-    path.starts_with("/etc/holdfast/update.d/")
-        || path.starts_with("/run/holdfast/update.d/")
-        || ["/etc/coreos/update.conf", "/etc/flatcar/update.conf"].contains(&path)
-}
-
 /// Plans the drop-in. For each key the strongest wish that can be met counts.
-pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) {
+pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
     let mut text = String::new();
     let mut first: Option<Origin> = None;
     let mut note = |origin: Origin| {
@@ -82,18 +75,36 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) {
 }
 
 /// Plans that a running updater reads its files again.
-pub(super) fn add_reload(b: &mut Builder<'_>) {
-    let ours = |work: &Work| match work {
-        Work::Do(action) => action.path().is_some_and(updater_file),
-        Work::Skip { .. } => false,
+pub(super) fn add_refresh(b: &mut Builder<'_>) {
+    let path_of = |step: &Step| match &step.work {
+        Work::Do(action) => action.path().filter(|p| is_ours(p)).map(str::to_owned),
+        Work::Skip { .. } => None,
     };
-    if let Some(origin) = b.steps.iter().find(|s| ours(&s.work)).map(|s| s.origin) {
-        b.push("updater reload", origin, Action::UpdaterReload);
-    }
+    let ours: Vec<(Origin, String)> = b
+        .steps
+        .iter()
+        .filter_map(|s| Some((s.origin, path_of(s)?)))
+        .collect();
+    let Some((origin, _)) = ours.first() else {
+        return;
+    };
+    let action = Action::Refresh {
+        unit: UPDATER.to_owned(),
+        verb: Verb::ReloadOrTryRestart,
+        paths: ours.iter().map(|(_, p)| p.clone()).collect(),
+    };
+    b.push("updater reload", *origin, action);
+}
+
+/// Whether the updater reads the file at `path`.
+fn is_ours(path: &str) -> bool {
+    path.starts_with("/etc/holdfast/update.d/")
+        || path.starts_with("/run/holdfast/update.d/")
+        || ["/etc/coreos/update.conf", "/etc/flatcar/update.conf"].contains(&path)
 }
 
 fn strongest<'a, T>(
-    inputs: &'a [Input],
+    inputs: &'a [&Input],
     pick: impl Fn(&'a Updates) -> Option<&'a At<T>>,
 ) -> Option<(Origin, &'a At<T>)> {
     inputs.iter().rev().find_map(|input| {
@@ -105,7 +116,7 @@ fn strongest<'a, T>(
 /// The strongest wish that is right once its placeholders are replaced.
 fn met(
     b: &mut Builder<'_>,
-    inputs: &[Input],
+    inputs: &[&Input],
     name: &str,
     pick: impl Fn(&Updates) -> &Option<At<String>>,
     fault: impl Fn(&str) -> Option<(String, &'static str)>,

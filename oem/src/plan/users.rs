@@ -1,9 +1,24 @@
 //! `users`: accounts, their keys and sudo rules.
 
 use super::{Account, Action, Builder, Input, Origin, keys};
-use crate::cloudconfig::User;
+use crate::cloudconfig::{Group, User};
 
-pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) {
+pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
+    for input in inputs {
+        for group in &input.config.groups {
+            let origin = Origin::at(input.layer, group.spot);
+            // Members may be users who are yet to be added.
+            let alone = Group {
+                name: group.value.name.clone(),
+                members: Vec::new(),
+            };
+            b.push(
+                format!("group {}", alone.name),
+                origin,
+                Action::Group(alone),
+            );
+        }
+    }
     let mut key_sets: Vec<(String, Vec<String>, Origin)> = Vec::new();
     for input in inputs {
         for user in &input.config.users {
@@ -15,11 +30,14 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) {
             b.push(format!("user {}", u.name), origin, Action::Account(account));
             sudo(b, origin, u);
             if u.name != keys::CORE {
-                let lines: Vec<String> = u
+                let mut lines: Vec<String> = u
                     .ssh_authorized_keys
                     .iter()
                     .filter_map(|k| keys::key_of(b, input.layer, k))
                     .collect();
+                if u.ssh_redirect_user {
+                    lines.extend(keys::redirected(b, &u.name));
+                }
                 if lines.is_empty() {
                     continue;
                 }
@@ -33,6 +51,18 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[Input]) {
     for (name, lines, origin) in key_sets {
         keys::push(b, &name, lines, origin);
     }
+    for input in inputs {
+        for group in input
+            .config
+            .groups
+            .iter()
+            .filter(|g| !g.value.members.is_empty())
+        {
+            let origin = Origin::at(input.layer, group.spot);
+            let resource = format!("members of group {}", group.value.name);
+            b.push(resource, origin, Action::Group(group.value.clone()));
+        }
+    }
 }
 
 fn account(b: &mut Builder<'_>, origin: Origin, u: &User) -> Option<Account> {
@@ -43,6 +73,9 @@ fn account(b: &mut Builder<'_>, origin: Origin, u: &User) -> Option<Account> {
     };
     Some(Account {
         name: u.name.clone(),
+        uid: u.uid,
+        expires: u.expires,
+        inactive: u.inactive,
         gecos: text(&u.gecos)?,
         // Hashes start with `$`, and are not text anyone puts an address in.
         password: u.passwd.clone(),

@@ -1,0 +1,66 @@
+//! Keys of cloud-init that are met by what this system is, or that one line meets.
+
+use super::CloudConfig;
+use super::read::{Fields, Reader};
+use super::schema::{Section, key};
+use super::tasks::{Frequency, Phase, Task};
+
+pub(super) const SECTION: Section = Section {
+    keys: &[
+        key(
+            "disable_ec2_metadata",
+            "true|false",
+            "nothing on the machine reaches 169.254.169.254 once it is configured",
+        ),
+        key(
+            "vendor_data",
+            "mapping",
+            "`enabled: false`: the provider's vendor-data are not applied",
+        ),
+        key(
+            "vendor_data.enabled",
+            "true|false",
+            "whether the provider's vendor-data are applied",
+        ),
+        key(
+            "vendor_data.prefix",
+            "text or list",
+            "not applied: scripts of vendor-data run as they are",
+        ),
+        key(
+            "updates",
+            "mapping",
+            "accepted; network cards that are plugged in later are set up at once",
+        ),
+        key(
+            "manual_cache_clean",
+            "true|false",
+            "accepted; what belongs to an instance is kept by its id",
+        ),
+        key("version", "text", "accepted"),
+    ],
+    read,
+};
+
+fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
+    if let Some((spot, _)) = f.entry("disable_ec2_metadata")
+        && f.boolean("disable_ec2_metadata", r) == Some(true)
+    {
+        // By now it has been read; the next boot starts without the route.
+        let body = "exec ip route replace prohibit 169.254.169.254/32\n";
+        let about = "Close the way to the metadata service";
+        let task = Task::shell("no-metadata", about, body, Frequency::Boot, Phase::Last);
+        config.tasks.push(task.at(spot));
+    }
+    let Some(node) = f.get("vendor_data") else {
+        return;
+    };
+    let Some(f) = r.table(node, "vendor_data", SECTION.keys, "vendor_data.") else {
+        return;
+    };
+    config.ignore_vendor_data = f.boolean("enabled", r) == Some(false);
+    if let Some((spot, _)) = f.entry("prefix") {
+        let why = "not applied: scripts of vendor-data run as they are";
+        r.warn(spot, "vendor_data.prefix", why, "leave it out");
+    }
+}

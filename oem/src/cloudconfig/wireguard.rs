@@ -1,0 +1,200 @@
+//! `wireguard`: what wg-quick(8) reads, as units of systemd-networkd.
+
+use super::CloudConfig;
+use super::diag::{At, Spot};
+use super::read::{Fields, Reader};
+use super::schema::{Section, key};
+use super::write_files::WriteFile;
+use std::fmt::Write as _;
+
+pub(super) const SECTION: Section = Section {
+    keys: &[
+        key("wireguard", "mapping", "tunnels, by systemd-networkd"),
+        key("wireguard.interfaces", "list", "one for each tunnel"),
+        key(
+            "wireguard.interfaces[].name",
+            "text, required",
+            "name of the interface, e.g. `wg0`",
+        ),
+        key(
+            "wireguard.interfaces[].content",
+            "text, required",
+            "configuration as wg-quick reads it",
+        ),
+        key(
+            "wireguard.interfaces[].config_path",
+            "path",
+            "accepted; networkd's own files are written",
+        ),
+        key(
+            "wireguard.readinessprobe",
+            "list of text",
+            "accepted; nothing waits for a tunnel",
+        ),
+    ],
+    read,
+};
+
+fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
+    let Some(node) = f.get("wireguard") else {
+        return;
+    };
+    let Some(f) = r.table(node, "wireguard", SECTION.keys, "wireguard.") else {
+        return;
+    };
+    let Some(list) = f.get("interfaces") else {
+        return;
+    };
+    for (i, node) in r.list(list, "wireguard.interfaces").iter().enumerate() {
+        let at = format!("wireguard.interfaces[{i}]");
+        let Some(f) = r.table(node, &at, SECTION.keys, "wireguard.interfaces[].") else {
+            continue;
+        };
+        let content = f
+            .get("content")
+            .and_then(|n| r.string(n, &f.key("content")));
+        let (Some(name), Some(content)) = (f.line("name", r), content) else {
+            r.error(f.spot, &at, "needs a `name` and `content`", "");
+            continue;
+        };
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+        if !(1..=15).contains(&name.value.len()) || !name.value.bytes().all(plain) {
+            let hint = "at most 15 letters and digits, e.g. `wg0`";
+            r.error(
+                name.spot,
+                &f.key("name"),
+                "not the name of an interface",
+                hint,
+            );
+            continue;
+        }
+        let Some(units) = translate(&name.value, &content, &f.key("content"), r) else {
+            continue;
+        };
+        let base = format!("/etc/systemd/network/60-{}", name.value);
+        // It holds private keys, and networkd is not root.
+        let mut netdev = WriteFile::text(format!("{base}.netdev"), units.netdev, f.spot);
+        netdev.mode = Some(0o640);
+        netdev.owner = Some(At {
+            spot: f.spot,
+            value: "root:systemd-network".to_owned(),
+        });
+        let network = WriteFile::text(format!("{base}.network"), units.network, f.spot);
+        config
+            .write_files
+            .extend([netdev, network].map(|w| w.at(f.spot)));
+    }
+}
+
+struct Units {
+    netdev: String,
+    network: String,
+}
+
+fn translate(name: &str, content: &At<String>, path: &str, r: &mut Reader) -> Option<Units> {
+    let mut netdev = format!("[NetDev]\nName={name}\nKind=wireguard\n");
+    let mut device = String::new();
+    let mut peers = String::new();
+    let mut network = format!("[Match]\nName={name}\n");
+    let mut inside = String::from("\n[Network]\n");
+    let (mut section, mut private, mut routes) = (String::new(), false, true);
+    for (number, line) in content.value.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        if line.starts_with('[') {
+            section = line.to_ascii_lowercase();
+            if section == "[peer]" {
+                peers += "\n[WireGuardPeer]\n";
+            }
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=') else {
+            let why = format!("line {} is not `Key = value`", number + 1);
+            r.error(content.spot, path, why, "");
+            return None;
+        };
+        let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
+        let words = value.split(',').map(str::trim).filter(|w| !w.is_empty());
+        match (section.as_str(), key.as_str()) {
+            ("[interface]", "privatekey") => {
+                private = true;
+                let _ = writeln!(device, "PrivateKey={value}");
+            }
+            ("[interface]", "listenport") => {
+                let _ = writeln!(device, "ListenPort={value}");
+            }
+            ("[interface]", "fwmark") => {
+                let _ = writeln!(device, "FirewallMark={value}");
+            }
+            ("[interface]", "mtu") => {
+                let _ = writeln!(netdev, "MTUBytes={value}");
+            }
+            ("[interface]", "address") => {
+                words.for_each(|w| {
+                    let _ = writeln!(inside, "Address={w}");
+                });
+            }
+            ("[interface]", "dns") => {
+                for word in words {
+                    let address = word.parse::<std::net::IpAddr>().is_ok();
+                    let key = if address { "DNS" } else { "Domains" };
+                    let _ = writeln!(inside, "{key}={word}");
+                }
+            }
+            ("[interface]", "table") => match value {
+                "auto" => {}
+                "off" => routes = false,
+                table => {
+                    let _ = writeln!(device, "RouteTable={table}");
+                    routes = false;
+                }
+            },
+            ("[interface]", "saveconfig") => {}
+            ("[interface]", "preup" | "postup" | "predown" | "postdown") => warn_line(
+                content.spot,
+                path,
+                number,
+                "commands are not run by networkd",
+                "run them from a unit in coreos.units",
+                r,
+            ),
+            ("[peer]", "publickey") => {
+                let _ = writeln!(peers, "PublicKey={value}");
+            }
+            ("[peer]", "presharedkey") => {
+                let _ = writeln!(peers, "PresharedKey={value}");
+            }
+            ("[peer]", "endpoint") => {
+                let _ = writeln!(peers, "Endpoint={value}");
+            }
+            ("[peer]", "persistentkeepalive") => {
+                let _ = writeln!(peers, "PersistentKeepalive={value}");
+            }
+            ("[peer]", "allowedips") => {
+                words.for_each(|w| {
+                    let _ = writeln!(peers, "AllowedIPs={w}");
+                });
+            }
+            _ => warn_line(content.spot, path, number, "is not known", "", r),
+        }
+    }
+    if !private {
+        let hint = "`[Interface]` with `PrivateKey = ...`";
+        r.error(content.spot, path, "there is no private key", hint);
+        return None;
+    }
+    // As wg-quick does: what a peer may send from is reached through it.
+    if routes {
+        device += "RouteTable=main\n";
+    }
+    let _ = write!(netdev, "\n[WireGuard]\n{device}{peers}");
+    network += &inside;
+    Some(Units { netdev, network })
+}
+
+fn warn_line(spot: Spot, path: &str, number: usize, why: &str, hint: &str, r: &mut Reader) {
+    let message = format!("line {} of the content is not applied: {why}", number + 1);
+    r.warn(spot, path, message, hint);
+}

@@ -1,0 +1,37 @@
+//! Passwords that are set once: a mark keeps what was set, and what a user changed
+//! later stays until the wish is another.
+
+use super::{Action, Builder, Input, Origin, crypt, hex};
+use crate::cloudconfig::Secret;
+use sha2::{Digest as _, Sha256};
+
+pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
+    for input in inputs {
+        for password in &input.config.passwords {
+            let origin = Origin::at(input.layer, password.spot);
+            let p = &password.value;
+            let hash = match &p.secret {
+                Secret::Hash(hash) => hash.clone(),
+                // Never from the password: a fast hash would give it away.
+                Secret::Plain(text) => {
+                    let seed = format!("{}\n{}", b.instance.id, p.user);
+                    crypt::sha512(text.as_bytes(), &crypt::salt(seed.as_bytes()))
+                }
+            };
+            let mark = (
+                format!("{}/password-{}", b.instance.marks, p.user),
+                hex(&Sha256::digest(&hash)) + "\n",
+            );
+            let action = Action::Password {
+                user: p.user.clone(),
+                hash,
+                expire: p.expire,
+                mark,
+            };
+            // The strongest layer comes last, and only one may win.
+            let resource = format!("password of {}", p.user);
+            b.steps.retain(|s| s.resource != resource);
+            b.push(resource, origin, action);
+        }
+    }
+}
