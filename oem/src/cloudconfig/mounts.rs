@@ -89,6 +89,7 @@ fn line(node: &Node, at: &str, defaults: &[String; 6], r: &mut Reader) -> Option
         return None;
     };
     let mut fields = defaults.clone();
+    let mut given = [false; 6];
     for (i, item) in items.iter().enumerate().take(6) {
         if item.is_null() {
             // So cloud-init takes a mount of its own away; there is none here.
@@ -98,6 +99,7 @@ fn line(node: &Node, at: &str, defaults: &[String; 6], r: &mut Reader) -> Option
             continue;
         }
         fields[i] = r.line(item, &format!("{at}[{i}]"))?.value;
+        given[i] = true;
     }
     let [spec, file, kind, options, freq, pass] = &mut fields;
     if items.len() < 2 || spec.is_empty() || file.is_empty() {
@@ -114,6 +116,15 @@ fn line(node: &Node, at: &str, defaults: &[String; 6], r: &mut Reader) -> Option
         );
         None
     })?;
+    // What is no device is neither waited for nor checked.
+    if !node_of(spec).is_some_and(|path| path.starts_with("/dev/")) {
+        if !given[3] {
+            *options = options.replace(",x-systemd.device-timeout=30s", "");
+        }
+        if !given[5] {
+            *pass = "0".to_owned();
+        }
+    }
     let swap = kind == "swap" || file == "swap";
     if swap {
         *kind = "swap".to_owned();

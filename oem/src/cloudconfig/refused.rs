@@ -29,10 +29,14 @@ pub const KEYS: &[Refused] = &[
     key("apk_repos", REPOSITORIES),
     key("apt", REPOSITORIES),
     key("apt_pipelining", REPOSITORIES),
+    key("apt_mirror", REPOSITORIES),
+    key("apt_preserve_sources_list", REPOSITORIES),
+    key("apt_proxy", REPOSITORIES),
     key(
         "apt_reboot_if_required",
         "updates of this system are images; see `coreos.update.reboot_strategy`",
     ),
+    key("apt_sources", REPOSITORIES),
     key("apt_update", REPOSITORIES),
     key("apt_upgrade", REPOSITORIES),
     key(
@@ -81,6 +85,10 @@ pub const KEYS: &[Refused] = &[
         "how layers combine is fixed: see `oem plan`; write the merged cloud-config",
     ),
     key("migrate", STAGES),
+    key(
+        "network",
+        "the provider's network configuration is applied, not one in user-data: write `.network` units into coreos.units",
+    ),
     key(
         "output",
         "output of tasks is in the journal: `journalctl -u 'oem*'`",

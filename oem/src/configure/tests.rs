@@ -212,6 +212,25 @@ fn testdata() {
 }
 
 #[test]
+fn every_key_is_in_a_case() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/apply");
+    let text: String = fs::read_dir(dir)
+        .unwrap()
+        .filter_map(|e| fs::read_to_string(e.unwrap().path().join("user-data")).ok())
+        .collect();
+    let text = text.replace('-', "_");
+    let is_there = |name: &str| {
+        text.match_indices(&format!("{name}:"))
+            .any(|(at, _)| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+    };
+    let missing: Vec<&str> = cloudconfig::schema::keys()
+        .map(|k| k.name)
+        .filter(|k| !is_there(k.rsplit('.').next().unwrap()))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn nothing_leaves_the_root() {
     let temp = tempfile::tempdir().unwrap();
     let (root, outside) = (temp.path().join("root"), temp.path().join("outside"));

@@ -74,7 +74,14 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
             }
             Ok(listed_changes(changes))
         }
-        Action::Group(want) => Ok(listed_changes(Db::read(view)?.ensure_group(want)?)),
+        Action::Group(want) => Ok(match Db::read(view)?.ensure_group(want) {
+            Ok(changes) => listed_changes(changes),
+            // Users who are yet to be added.
+            Err(_) => {
+                let members = want.members.join(", ");
+                Change::Update(format!("+ {members} joined group {}\n", want.name))
+            }
+        }),
         Action::Password { user, mark, .. } => {
             if view.read(&mark.0)?.as_deref() == Some(mark.1.as_bytes()) {
                 return Ok(Change::Unchanged);
