@@ -224,7 +224,7 @@ fn file(
 
 /// A diff, unless the file is private or not text.
 fn shown(old: &str, new: &[u8], mode: u32) -> String {
-    if mode & 0o044 == 0 {
+    if mode & 0o004 == 0 {
         return format!("+ {} bytes, not shown: mode {mode:04o}\n", new.len());
     }
     match std::str::from_utf8(new) {

@@ -198,7 +198,7 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
     let inputs = inputs.as_slice();
     let mut b = Builder {
         values: Values::new(metadata, view)?,
-        instance: Instance::new(metadata, view)?,
+        instance: Instance::new(metadata, view),
         view,
         steps: Vec::new(),
     };
@@ -242,24 +242,26 @@ struct Instance {
 }
 
 impl Instance {
-    fn new(metadata: &Metadata, view: &dyn SystemView) -> Result<Instance> {
+    fn new(metadata: &Metadata, view: &dyn SystemView) -> Instance {
         let id = match &metadata.instance_id {
             Some(id) => id.clone(),
             // The machine stands for it, as in the agent's copies.
             None => {
-                let uuid = view.read("/sys/class/dmi/id/product_uuid")?;
-                let uuid = String::from_utf8_lossy(&uuid.unwrap_or_default()).into_owned();
+                // Only root may read it.
+                let uuid = view.read("/sys/class/dmi/id/product_uuid");
+                let uuid = uuid.ok().flatten().unwrap_or_default();
+                let uuid = String::from_utf8_lossy(&uuid).into_owned();
                 Some(uuid.trim().to_owned())
                     .filter(|u| !u.is_empty())
                     .unwrap_or_else(|| "none".to_owned())
             }
         };
         let marks = format!("{INSTANCES}/{}/done", instance_name(&id));
-        Ok(Instance {
+        Instance {
             id,
             provider: metadata.provider.clone(),
             marks,
-        })
+        }
     }
 }
 

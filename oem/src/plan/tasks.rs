@@ -1,5 +1,5 @@
 //! Programs to run: each becomes a file and a runtime unit, and the units run one
-//! after the other. What ran once leaves a mark, which the unit asks for.
+//! after the other. What is to run once leaves a mark, which the unit asks for.
 
 use super::{Action, Builder, Input, Layer, Origin, Sender, hex};
 use crate::cloudconfig::{At, Frequency, Phase, Task, Verb, environment};
@@ -255,15 +255,13 @@ fn unit_text(
     text += &environment("HOME", "/root");
     text += &environment("INSTANCE_ID", &b.instance.id);
     text += &environment("DATASOURCE", &b.instance.provider);
-    let _ = writeln!(text, "ExecStart={path}");
     if let Some(mark) = mark {
-        // One that failed has run all the same; one that was cut off has not.
-        let _ = writeln!(text, "ExecStartPost=/usr/bin/touch {mark}");
-        let _ = writeln!(
-            text,
-            "ExecStopPost=/usr/bin/sh -c '[ \"$$EXIT_CODE\" != exited ] || exec touch {mark}'"
-        );
+        // Before it runs, as cloud-init does: commands that reboot the machine, in
+        // whatever way, must not do so for ever.
+        let _ = writeln!(text, "ExecStartPre=/usr/bin/touch {mark}");
+        let _ = writeln!(text, "ExecStartPre=/usr/bin/sync {mark}");
     }
+    let _ = writeln!(text, "ExecStart={path}");
     text + "StandardOutput=journal+console\nStandardError=journal+console\n"
 }
 
