@@ -201,6 +201,11 @@ mod tests {
 
     proptest! {
         #[test]
+        fn other_keys_never_panic(text in "(runcmd|mounts|swap|size|maxsize|chpasswd|list|expiredate|ntp|servers|wireguard|interfaces|content|disk_setup|fs_setup|device|layout|partition|ssh_keys|final_message|phone_home|url|power_state|mode|delay|random_seed|data|groups|etcd2|source|uri|data:|/dev/x|/a|\\[Peer\\]|=|%4|9999-12-31|18446744073709551615|2G|[-:\\[\\]{},'\" \n|]|é|\\$uptime){0,60}") {
+            let (_, findings) = parse(&text);
+            let _ = render("x", &text, &findings);
+        }
+        #[test]
         fn never_panics(text in "(hostname|users|coreos|units|name|write_files|[-:?&*!|>%@{}\\[\\],#'\" \n\t\\\\]|a|é|~|<<|\\$public_ipv4|0644){0,60}") {
             let (_, findings) = parse(&text);
             let _ = render("x", &text, &findings);

@@ -66,7 +66,7 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let size = if size.value == "auto" {
         // `$$` is a dollar in a unit file.
         format!(
-            "size=$$(awk \"/^MemTotal:/ {{ print \\$$2 * 1024 }}\" /proc/meminfo); [ \"$$size\" -le {most} ] || size={most}"
+            "while read -r name kb unit; do [ \"$$name\" != MemTotal: ] || break; done < /proc/meminfo; size=$$((kb * 1024)); [ \"$$size\" -le {most} ] || size={most}"
         )
     } else {
         match bytes(&size.value) {
