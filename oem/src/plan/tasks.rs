@@ -17,6 +17,7 @@ const ONCE: &str = "/var/lib/oem/done";
 const ONLINE: &str = "oem-online.service";
 const ONLINE_TEXT: &str = "[Unit]
 Description=Wait for the network, for what user-data run
+After=systemd-networkd.service
 
 [Service]
 Type=oneshot
