@@ -30,12 +30,21 @@ pub fn channels(
     architecture: &str,
 ) -> Result<Vec<Channel>> {
     let folder = format!("{image}/{architecture}/");
-    let mut found = Vec::new();
-    for name in targets.keys() {
+    documents(repository, targets, |name| {
         let file = name.strip_prefix(&folder).unwrap_or("/");
-        if file.ends_with(".json") && !file.contains('/') {
-            found.extend(document(repository, targets, name)?);
-        }
+        file.ends_with(".json") && !file.contains('/')
+    })
+}
+
+/// The documents whose names are `wanted`.
+fn documents<T: DeserializeOwned>(
+    repository: &Path,
+    targets: &BTreeMap<String, Target>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    for name in targets.keys().filter(|name| wanted(name)) {
+        found.extend(document(repository, targets, name)?);
     }
     Ok(found)
 }
@@ -73,12 +82,9 @@ pub fn releases(
     architecture: &str,
 ) -> Result<Vec<Release>> {
     let folder = format!("{image}/{architecture}/");
-    let mut found = Vec::new();
-    for name in targets.keys() {
-        if name.starts_with(&folder) && name.ends_with("/release.json") {
-            found.extend(release(repository, targets, name)?);
-        }
-    }
+    let mut found: Vec<Release> = documents(repository, targets, |name| {
+        name.starts_with(&folder) && name.ends_with("/release.json")
+    })?;
     found.sort_by_key(|release| std::cmp::Reverse(release.sequence));
     Ok(found)
 }
