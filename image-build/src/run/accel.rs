@@ -67,12 +67,13 @@ impl Accel {
     pub(super) fn arguments(self) -> [&'static str; 4] {
         match self {
             Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            // No virtual machines inside an emulated one: its system would only load the drivers for them.
+            // No virtual machines inside an emulated one: its system would only load the drivers for them. And no fast
+            // `rep movsb`, which the kernel copies and clears memory with where there is one: emulated, it goes byte by byte.
             Accel::Tcg => [
                 "-accel",
                 "tcg,thread=multi,tb-size=512",
                 "-cpu",
-                "max,svm=off",
+                "max,svm=off,erms=off,fsrm=off",
             ],
         }
     }

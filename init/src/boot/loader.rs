@@ -254,17 +254,25 @@ impl Loader {
         work.queue.clear();
     }
 
-    /// Asks for all modules a device needs.
-    pub fn request_for(&self, modalias: &str) {
-        for name in self.shared.index.find(modalias) {
-            self.request(name);
-        }
+    /// Asks for all modules a device needs; their names.
+    pub fn request_for(&self, modalias: &str) -> Vec<String> {
+        let names = self.shared.index.find(modalias);
+        names.iter().for_each(|name| self.request(name));
+        names.into_iter().map(Into::into).collect()
+    }
+
+    /// Whether each of these modules is loaded or has failed.
+    pub fn finished(&self, names: &[String]) -> bool {
+        let work = self.shared.lock();
+        names
+            .iter()
+            .all(|name| work.finished.contains(name) || !work.requested.contains(name))
     }
 
     /// Asks for all modules a device needs, and waits as [`Self::require`] does.
     pub fn require_for(&self, modalias: &str) {
-        let names: Vec<&str> = self.shared.index.find(modalias).into_iter().collect();
-        self.require(&names);
+        let names = self.shared.index.find(modalias);
+        self.require(&names.into_iter().collect::<Vec<_>>());
     }
 
     /// Asks for modules and waits until each is loaded or has failed.

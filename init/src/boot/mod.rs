@@ -1,6 +1,6 @@
 //! The initramfs: from the kernel's first process to systemd.
 //!
-//! [`run`] is the order of things. Nothing here polls or sleeps; the one wait is for device events, with a deadline
+//! [`run`] is the order of things. Nothing here sleeps; the one wait is for device events, with a deadline
 //! (`rd.timeout=`, seconds). Every failure ends in [`failure::give_up`].
 
 mod disk;
@@ -74,14 +74,13 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
     // The kernel asks for crypto algorithms through this program; see `modprobe`.
     let _ = fs::write("/proc/sys/kernel/modprobe", "/init");
     let loader = loader::Loader::start(index, cmdline.clone());
-    // By far the largest: everything else is done beside it.
-    loader.request("ext4");
+    // The way to the disk first, then by far the largest: everything else is done beside them.
+    let coldplug = search::Coldplug::start(&loader);
     let processor = search::processor();
     loader.request_for(&processor);
     cmdline
         .forced_modules()
         .for_each(|name| loader.request(&name));
-    search::coldplug(&loader);
 
     let root_guid = match &wanted {
         root::Wanted::Guid(guid) => Some(*guid),
@@ -89,7 +88,7 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
     };
     let mut found = search::find(
         &listener,
-        &loader,
+        coldplug,
         hash,
         root_guid,
         Duration::from_secs(timeout),
@@ -108,6 +107,8 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
         known.clone_from(&record_disk);
     }
 
+    search::confirm(&found, &loader, hash, root_guid)?;
+    let ahead = root::mount_ahead(&found.disk, &wanted, cmdline, &loader, SYSROOT)?;
     loader.require(&["dm_verity", "erofs"]);
     verity_device::open(&found.disk, found.usr, found.verity, hash, &options)?;
     mounts::device(
@@ -122,7 +123,10 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
     let usr_time = clock.elapsed();
 
     search::confirm(&found, &loader, hash, root_guid)?;
-    root::mount(&mut found.disk, &wanted, cmdline, &loader, SYSROOT)?;
+    match ahead {
+        Some(mounted) => mounted.wait()?,
+        None => root::mount(&mut found.disk, &wanted, cmdline, &loader, SYSROOT)?,
+    }
     tree::prepare(SYSROOT)?;
     loader.require(&["overlay"]);
     let root_time = clock.elapsed();
@@ -131,7 +135,7 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
     hurry(false);
     drop(listener);
     loader.stop();
-    switch::root(SYSROOT)?;
+    let emptying = switch::root(SYSROOT)?;
     tree::mount_etc()?;
     if let Some(path) = record_disk {
         report_last_failure(&path);
@@ -144,6 +148,7 @@ fn boot(cmdline: &mut Cmdline, began: switch::Moment) -> Result<std::convert::In
         (root_time - usr_time).as_millis(),
         clock.elapsed().as_millis(),
     ));
+    drop(emptying.join());
     Err(switch::exec(cmdline.get("init"), began))
 }
 

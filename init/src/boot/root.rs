@@ -9,6 +9,7 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use nix::mount::MsFlags;
 
@@ -76,6 +77,66 @@ impl Wanted {
             },
         }
     }
+}
+
+/// A root partition that is being mounted beside other work.
+#[derive(Debug)]
+pub struct Ahead(JoinHandle<Result<(), Failure>>);
+
+impl Ahead {
+    /// Waits until it is mounted.
+    pub fn wait(self) -> Result<(), Failure> {
+        // A panic in a thread reboots the machine (see `failure`).
+        self.0
+            .join()
+            .unwrap_or_else(|_| Err(Failure::new("mounting the root partition", CHECK_DISK)))
+    }
+}
+
+/// Begins to mount the root partition on `target` before `/usr` is there, where nothing but a mount is wanted: as on
+/// every boot but the first, unless the disk grew or something is to be repaired. None: it takes [`mount`].
+pub fn mount_ahead(
+    disk: &Disk,
+    wanted: &Wanted,
+    cmdline: &Cmdline,
+    loader: &Loader,
+    target: &str,
+) -> Result<Option<Ahead>, Failure> {
+    let usual = disk.copy == Copy::Primary && disk.sectors <= disk.table.disk_sectors;
+    let Some(number) = wanted.find(disk)?.filter(|_| usual) else {
+        return Ok(None);
+    };
+    let Some(path) = disk.partition_path(number) else {
+        return Ok(None);
+    };
+    let plain = !is_named(disk, number, NEW) && !is_named(disk, number, PRUNE);
+    match content(&path) {
+        Ok(Content::Ext4(ext4)) if plain && ext4.grown(disk.partition_bytes(number)).is_none() => {}
+        _ => return Ok(None),
+    }
+    let (loader, target) = (loader.clone(), target.to_owned());
+    let options = cmdline.get("rootflags").unwrap_or_default().to_owned();
+    Ok(Some(Ahead(thread::spawn(move || {
+        attach(&path, number, &target, "ext4", &options, &loader)
+    }))))
+}
+
+/// Mounts the partition, as soon as the kernel has its file system.
+fn attach(
+    path: &str,
+    number: u32,
+    target: &str,
+    kind: &str,
+    options: &str,
+    loader: &Loader,
+) -> Result<(), Failure> {
+    loader.require(&[kind]);
+    // ext4 replays its journal on mount, which is what a power cut needs; a full check belongs to systemd-fsck, which
+    // runs from the verified /usr on errors the kernel has marked in the superblock.
+    let remedy = format!(
+        "check it from a rescue system: e2fsck -f {path}; or delete partition {number} to start afresh"
+    );
+    mounts::device(path, target, kind, MsFlags::MS_RELATIME, options, &remedy)
 }
 
 /// Finds, makes or grows the root partition and mounts it on `target`. `/usr` must be mounted.
@@ -150,14 +211,8 @@ pub fn mount(
             .filter(|kind| !kind.is_empty())
             .unwrap_or("ext4"),
     };
-    loader.require(&[kind]);
-    // ext4 replays its journal on mount, which is what a power cut needs; a full check belongs to systemd-fsck, which
-    // runs from the verified /usr on errors the kernel has marked in the superblock.
     let options = cmdline.get("rootflags").unwrap_or_default();
-    let remedy = format!(
-        "check it from a rescue system: e2fsck -f {path}; or delete partition {number} to start afresh"
-    );
-    mounts::device(&path, target, kind, MsFlags::MS_RELATIME, options, &remedy)?;
+    attach(&path, number, target, kind, options, loader)?;
     if is_named(disk, number, PRUNE) {
         reset::finish(target)?;
         rename(disk, number, NAME)?;

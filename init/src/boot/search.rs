@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::disk::{self, Disk};
@@ -28,25 +29,76 @@ pub struct Found {
     pub verity: u32,
 }
 
-/// Asks for the modules of every device there is, and for [`ALWAYS`]. Those that are certainly needed come before those
-/// that mostly are not: each module takes a while to link, and the queue is cut short when the disk is found.
-pub fn coldplug(loader: &Loader) {
-    let read = |path: &std::path::Path| fs::read_to_string(path).unwrap_or_default();
-    let (paravirtual, other): (Vec<String>, Vec<String>) = fs::read_dir("/sys/bus")
+/// How long our disk may take to appear, once all paravirtual devices have their drivers, before we look for it elsewhere.
+const HELD_BACK: Duration = Duration::from_millis(50);
+/// Devices that only virtual machines have: where there is one, it is what the machine boots from, as a rule.
+const PARAVIRTUAL: [&str; 3] = ["virtio", "xen", "vmbus"];
+
+/// The modules of all devices, asked for in two steps: each module takes a while to link, and a machine that boots from
+/// a paravirtual disk never needs those of its other controllers here.
+#[derive(Debug)]
+pub struct Coldplug<'a> {
+    loader: &'a Loader,
+    /// The modules of the first step, while the second is held back.
+    first: Option<Vec<String>>,
+    /// When the last of them was there.
+    complete: Option<Instant>,
+}
+
+impl<'a> Coldplug<'a> {
+    /// Asks for what paravirtual devices need, and for [`ALWAYS`]. Without such a device, asks for everything.
+    pub fn start(loader: &'a Loader) -> Self {
+        let first: Vec<String> = PARAVIRTUAL
+            .iter()
+            .flat_map(|bus| modaliases(&Path::new("/sys/bus").join(bus)))
+            .flat_map(|alias| loader.request_for(&alias))
+            .collect();
+        ALWAYS.iter().for_each(|name| loader.request(name));
+        let mut coldplug = Self {
+            loader,
+            first: Some(first),
+            complete: None,
+        };
+        if coldplug.first.as_ref().is_some_and(Vec::is_empty) {
+            coldplug.finish();
+        }
+        coldplug
+    }
+
+    /// Takes the second step when it is time; how long to wait for events before this is to be called again.
+    fn proceed(&mut self) -> Option<Duration> {
+        let first = self.first.as_ref()?;
+        if self.loader.finished(first) {
+            let since = self.complete.get_or_insert_with(Instant::now).elapsed();
+            if since >= HELD_BACK {
+                self.finish();
+                return None;
+            }
+        }
+        Some(HELD_BACK)
+    }
+
+    /// Asks for the modules of every device there is.
+    pub fn finish(&mut self) {
+        self.first = None;
+        fs::read_dir("/sys/bus")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .flat_map(|bus| modaliases(&bus.path()))
+            .for_each(|alias| drop(self.loader.request_for(&alias)));
+    }
+}
+
+/// The modaliases of all devices of a bus.
+fn modaliases(bus: &Path) -> impl Iterator<Item = String> + use<> {
+    fs::read_dir(bus.join("devices"))
         .into_iter()
         .flatten()
         .flatten()
-        .flat_map(|bus| fs::read_dir(bus.path().join("devices")))
-        .flatten()
-        .flatten()
-        .map(|device| read(&device.path().join("modalias")).trim().to_owned())
+        .filter_map(|device| fs::read_to_string(device.path().join("modalias")).ok())
+        .map(|alias| alias.trim().to_owned())
         .filter(|alias| !alias.is_empty())
-        .partition(|alias| is_paravirtual(alias));
-    paravirtual
-        .iter()
-        .for_each(|alias| loader.request_for(alias));
-    ALWAYS.iter().for_each(|name| loader.request(name));
-    other.iter().for_each(|alias| loader.request_for(alias));
 }
 
 /// The modalias of the processor: what it needs are faster versions of checksums.
@@ -55,13 +107,6 @@ pub fn processor() -> String {
         .unwrap_or_default()
         .trim()
         .to_owned()
-}
-
-/// A device that only virtual machines have: where there is one, it is what the machine boots from, as a rule.
-fn is_paravirtual(alias: &str) -> bool {
-    ["virtio:", "xen:", "vmbus:"]
-        .iter()
-        .any(|bus| alias.starts_with(bus))
 }
 
 struct Search<'a> {
@@ -87,7 +132,7 @@ impl Search<'_> {
 
     fn handle(&mut self, event: &Uevent) {
         if let Some(modalias) = event.get("MODALIAS") {
-            self.loader.request_for(modalias);
+            drop(self.loader.request_for(modalias));
         }
         let (Some("block"), Some(kind), Some(name)) = (
             event.get("SUBSYSTEM"),
@@ -221,7 +266,7 @@ pub fn confirm(
 /// Waits for the disk that holds the slot of `hash`, at most `limit`.
 pub fn find(
     listener: &Listener,
-    loader: &Loader,
+    mut coldplug: Coldplug<'_>,
     hash: RootHash,
     root: Option<Guid>,
     limit: Duration,
@@ -230,7 +275,7 @@ pub fn find(
     let mut search = Search {
         hash,
         root,
-        loader,
+        loader: coldplug.loader,
         disks: BTreeMap::new(),
     };
     search.look_at_all();
@@ -278,13 +323,16 @@ pub fn find(
                 "boot the other slot or write the image again",
             ));
         }
+        if let Some(soon) = coldplug.proceed() {
+            patience = patience.min(soon);
+        }
         match listener
             .next(patience)
             .or_fail("device events", "build the image again")?
         {
             Next::Event(event) => search.handle(&event),
             Next::Lost => {
-                coldplug(loader);
+                coldplug.finish();
                 search.look_at_all();
             }
             Next::Quiet => {}

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::thread::{self, JoinHandle};
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -19,20 +20,25 @@ use super::mounts;
 const BROKEN_IMAGE: &str = "boot the other slot or build the image again";
 const DEFAULT_INIT: &str = "/usr/lib/systemd/systemd";
 
-/// Makes `target` the root directory: frees the initramfs, moves the mounts, changes root.
-pub fn root(target: &str) -> Result<(), Failure> {
+/// Makes `target` the root directory: moves the mounts, changes root. Wait for the thread, which frees the initramfs,
+/// before another program takes over.
+pub fn root(target: &str) -> Result<JoinHandle<()>, Failure> {
     for place in ["/usr", "/dev", "/proc", "/sys", "/run"] {
         mounts::relocate(place, &format!("{target}{place}"))?;
     }
+    let old = File::open("/").or_fail("/", BROKEN_IMAGE)?;
     chdir(target).or_fail(target, BROKEN_IMAGE)?;
-    // The memory of the initramfs is only freed by deleting its files.
-    if let Ok(root) = fs::metadata("/") {
-        empty(Path::new("/"), root.dev());
-    }
     mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)
         .or_fail("moving the root mount", BROKEN_IMAGE)?;
     chroot(".").or_fail("changing the root directory", BROKEN_IMAGE)?;
-    chdir("/").or_fail("/", BROKEN_IMAGE)
+    chdir("/").or_fail("/", BROKEN_IMAGE)?;
+    // The memory of the initramfs is only freed by deleting its files, which no path leads to any more.
+    Ok(thread::spawn(move || {
+        if let Ok(data) = old.metadata() {
+            let path = format!("/proc/self/fd/{}", old.as_raw_fd());
+            empty(Path::new(&path), data.dev());
+        }
+    }))
 }
 
 /// Deletes what is in a directory, as far as it is on the file system `device`. What cannot be deleted stays.
