@@ -6,6 +6,7 @@ mod hostile;
 mod machines;
 mod metadata;
 mod reset;
+mod secure_boot;
 mod slide;
 mod state;
 mod verity;

@@ -2,17 +2,17 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use image_build::error::{Context, Error, Result};
 use tests::fixture::{fixture, work_dir};
 use tests::guest::{Guest, config};
 
-/// A sparse copy of the raw image with the byte at `offset` of /usr inverted.
-fn flipped(name: &str, offset: impl FnOnce(&File, u64, u64) -> Result<u64>) -> Result<PathBuf> {
-    let what = || "making a damaged copy".to_owned();
-    let source = File::open(&fixture()?.raw).environment(what)?;
+/// A sparse copy of a raw image.
+pub fn copied(name: &str, image: &Path) -> Result<(PathBuf, File)> {
+    let what = || format!("copying {}", image.display());
+    let source = File::open(image).environment(what)?;
     let path = work_dir()?.join(format!("{name}.raw"));
     let copy = File::options()
         .create(true)
@@ -30,6 +30,12 @@ fn flipped(name: &str, offset: impl FnOnce(&File, u64, u64) -> Result<u64>) -> R
             copy.write_all_at(&buf[..n], at).environment(what)?;
         }
     }
+    Ok((path, copy))
+}
+
+/// A copy of the raw image with the byte at `offset` of /usr inverted.
+fn flipped(name: &str, offset: impl FnOnce(&File, u64, u64) -> Result<u64>) -> Result<PathBuf> {
+    let (path, copy) = copied(name, &fixture()?.raw)?;
     let found = image_build::inspect::read(&path, false)?;
     let usr = found
         .partitions
@@ -37,10 +43,16 @@ fn flipped(name: &str, offset: impl FnOnce(&File, u64, u64) -> Result<u64>) -> R
         .find(|p| p.number == image_build::disk::layout::number::USR_A)
         .ok_or_else(|| Error::refused("the image has no usr partition"))?;
     let at = usr.start + offset(&copy, usr.start, usr.bytes)?;
-    let mut byte = [0];
-    copy.read_exact_at(&mut byte, at).environment(what)?;
-    copy.write_all_at(&[!byte[0]], at).environment(what)?;
+    invert(&copy, at)?;
     Ok(path)
+}
+
+/// Inverts one byte.
+pub fn invert(disk: &File, at: u64) -> Result<()> {
+    let mut byte = [0];
+    disk.read_exact_at(&mut byte, at)
+        .and_then(|()| disk.write_all_at(&[!byte[0]], at))
+        .environment(|| "damaging a copy".to_owned())
 }
 
 /// The machine must restart (or stop) without ever coming up.
@@ -86,7 +98,8 @@ fn in_a_program() -> Result<()> {
     refuses("verity-program", image)
 }
 
-fn find(disk: &File, start: u64, size: u64, needle: &[u8]) -> Result<Option<u64>> {
+/// Where `needle` first is in a part of a disk, from the part's start.
+pub fn find(disk: &File, start: u64, size: u64, needle: &[u8]) -> Result<Option<u64>> {
     let mut buf = vec![0; (1 << 20) + needle.len()];
     for at in (0..size).step_by(1 << 20) {
         let n = disk
