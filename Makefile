@@ -1,6 +1,7 @@
 # make image   build the default image into ./out
 # make run     build it if need be, and boot it in QEMU (Ctrl-A X ends it)
 # make test    every test, end-to-end boots included
+# make soak    500 power cuts during updates, half of them on each firmware
 # make bench   ratios against peers (needs root and a network; see README)
 # make fuzz    every parser of foreign bytes, FUZZ_SECONDS each
 #
@@ -10,10 +11,11 @@ CARGO  ?= cargo
 OUT    ?= out
 RECIPE ?= docker
 FUZZ_SECONDS ?= 60
+SOAK_KILLS ?= 250
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN    := target/$(TARGET)
 
-.PHONY: image run test test-quick bench fuzz guest builder fmt clean
+.PHONY: image run test test-quick soak bench fuzz guest builder fmt clean
 
 guest:
 	$(CARGO) build --profile guest --locked -p init -p oem -p updater
@@ -33,6 +35,11 @@ test: builder
 
 test-quick:
 	$(CARGO) test --locked --workspace --exclude tests
+
+# HOLDFAST_SEED=N repeats the moments of a run.
+soak: builder
+	HOLDFAST_GUEST_BIN=$(CURDIR)/$(BIN)/guest HOLDFAST_KILLS=$(SOAK_KILLS) \
+		$(CARGO) test --release --locked -p tests --test e2e kills:: -- --test-threads=2 --nocapture
 
 bench: builder
 	$(CARGO) run --release --locked -p tests --bin bench -- $(ARGS)

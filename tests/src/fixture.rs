@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use image_build::archive::Archive;
 use image_build::build;
 use image_build::cache::Cache;
 use image_build::error::{Context, Error, Result};
@@ -15,9 +16,9 @@ use image_build::progress::Progress;
 use image_build::run::{Accel, KeyPair};
 use image_build::tools::{Closure, Tools};
 
-/// Everything a test needs to boot the image.
+/// What every test of a machine needs, whichever image it boots.
 #[derive(Debug)]
-pub struct Fixture {
+pub struct Host {
     /// The user's cache, shared with the builder.
     pub cache: Cache,
     /// QEMU and its firmware.
@@ -26,19 +27,45 @@ pub struct Fixture {
     pub accel: Accel,
     /// Key that the simulated providers hand out.
     pub key: KeyPair,
+}
+
+/// The shared image.
+#[derive(Debug)]
+pub struct Fixture {
     /// The `docker` image, qcow2.
     pub image: PathBuf,
     /// The same, raw.
     pub raw: PathBuf,
 }
 
-/// The fixture; the first call builds the image.
+/// The shared image; the first call builds it.
 pub fn fixture() -> Result<&'static Fixture> {
-    static FIXTURE: OnceLock<std::result::Result<Fixture, String>> = OnceLock::new();
-    FIXTURE
-        .get_or_init(|| {
-            make().map_err(|e| format!("{}\n{}", e.chain(), e.hint_text().unwrap_or_default()))
+    static FIXTURE: Shared<Fixture> = OnceLock::new();
+    shared(&FIXTURE, || {
+        let out = build_docker()?;
+        Ok(Fixture {
+            image: out.join("docker.qcow2"),
+            raw: out.join("docker.raw"),
         })
+    })
+}
+
+/// Tools, cache and key; the first call fetches what is missing.
+pub fn host() -> Result<&'static Host> {
+    static HOST: Shared<Host> = OnceLock::new();
+    shared(&HOST, make_host)
+}
+
+/// Made once, also when it failed: then each test says why.
+pub(crate) type Shared<T> = OnceLock<std::result::Result<T, String>>;
+
+/// What a cell holds; the first call makes it.
+pub(crate) fn shared<T>(
+    cell: &'static Shared<T>,
+    make: impl FnOnce() -> Result<T>,
+) -> Result<&'static T> {
+    let told = |e: Error| format!("{}\n{}", e.chain(), e.hint_text().unwrap_or_default());
+    cell.get_or_init(|| make().map_err(told))
         .as_ref()
         .map_err(|e| Error::environment(format!("setting up: {e}")))
 }
@@ -51,24 +78,29 @@ pub fn build_docker() -> Result<PathBuf> {
     Ok(out)
 }
 
-fn make() -> Result<Fixture> {
-    let out = build_docker()?;
+fn make_host() -> Result<Host> {
     let cache = Cache::open(None)?;
-    let mirrors = build::mirrors(None, None)?;
-    let progress = Progress::quiet();
-    let archive =
-        || image_build::archive::Archive::open(&cache, &mirrors, "trixie", "amd64", &progress);
-    let tools = Tools::last_or(&cache, &mirrors, archive, Closure::Run, &progress)?;
+    let tools = tools(&cache, Closure::Run)?;
     let (accel, _) = Accel::probe(&tools, &cache)?;
     let key = KeyPair::in_cache(&tools, &cache)?;
-    Ok(Fixture {
+    Ok(Host {
         tools,
         accel,
         key,
-        image: out.join("docker.qcow2"),
-        raw: out.join("docker.raw"),
         cache,
     })
+}
+
+/// The programs that make images.
+pub fn build_tools() -> Result<Tools> {
+    tools(&host()?.cache, Closure::Build)
+}
+
+fn tools(cache: &Cache, closure: Closure) -> Result<Tools> {
+    let mirrors = build::mirrors(None, None)?;
+    let progress = Progress::quiet();
+    let archive = || Archive::open(cache, &mirrors, "trixie", "amd64", &progress);
+    Tools::last_or(cache, &mirrors, archive, closure, &progress)
 }
 
 /// Folder for images and logs: `e2e` in cargo's folder of the build profile. Locked

@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use image_build::error::{Context, Error, Result};
 use image_build::run::{Exit, Machine, MachineConfig};
 use image_build::simulate::{Provider, Scenario};
 
-use crate::fixture::{fixture, work_dir};
+use crate::fixture::{fixture, host, work_dir};
 
 /// From power-on to an SSH login, on a slow and busy host.
 pub const BOOT: Duration = Duration::from_secs(240);
@@ -25,16 +26,21 @@ pub struct Guest {
     name: String,
 }
 
-/// The usual configuration: `provider` knows the test's SSH key and the host name
-/// `web1.example.test`. The console is logged under the test's name.
+/// The usual configuration of the shared image: `provider` knows the test's SSH key and
+/// the host name `web1.example.test`. The console is logged under the test's name.
 pub fn config(name: &str, provider: &str) -> Result<MachineConfig> {
-    let fixture = fixture()?;
+    config_of(name, provider, &fixture()?.image)
+}
+
+/// As [`config`], of another image.
+pub fn config_of(name: &str, provider: &str, image: &Path) -> Result<MachineConfig> {
+    let host = host()?;
     let mut scenario = Scenario::new(Provider::named(provider)?);
-    scenario.ssh_keys = vec![fixture.key.public.clone()];
+    scenario.ssh_keys = vec![host.key.public.clone()];
     scenario.hostname = "web1.example.test".into();
-    let mut config = MachineConfig::new(&fixture.image, fixture.accel);
+    let mut config = MachineConfig::new(image, host.accel);
     config.scenario = scenario;
-    config.ssh_key = Some(fixture.key.private.clone());
+    config.ssh_key = Some(host.key.private.clone());
     config.console_log = Some(work_dir()?.join("logs").join(format!("{name}.log")));
     Ok(config)
 }
@@ -42,7 +48,7 @@ pub fn config(name: &str, provider: &str) -> Result<MachineConfig> {
 impl Guest {
     /// Powers the machine on.
     pub fn start(name: &str, config: &MachineConfig) -> Result<Self> {
-        let machine = Machine::boot(config, &fixture()?.tools)?;
+        let machine = Machine::boot(config, &host()?.tools)?;
         Ok(Guest {
             machine,
             name: name.to_owned(),

@@ -3,6 +3,9 @@
 
 pub mod bench;
 pub mod debian;
+pub mod disk;
 pub mod fixture;
 pub mod guest;
 pub mod registry;
+pub mod releases;
+pub mod server;

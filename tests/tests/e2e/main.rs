@@ -3,10 +3,12 @@
 
 mod boot;
 mod hostile;
+mod kills;
 mod machines;
 mod metadata;
 mod reset;
 mod secure_boot;
 mod slide;
 mod state;
+mod update;
 mod verity;

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use image_build::error::{Context, Error, Result};
 use image_build::run::{Firmware, MachineConfig, Storage};
+use tests::disk::find;
 use tests::fixture::{build_image, guest_dir, work_dir};
 use tests::guest::{BOOT, Guest, config};
 
-use crate::verity::{copied, find, invert};
+use crate::verity::{copied, invert};
 
 /// Firmware, boot loader and no kernel, on a slow and busy host.
 const REFUSAL: Duration = Duration::from_secs(120);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use image_build::error::{Error, Result};
 use tests::debian::program;
-use tests::fixture::fixture;
+use tests::fixture::host;
 use tests::guest::{Guest, config, get};
 use tests::registry::{Image, Registry};
 
@@ -17,7 +17,7 @@ const SLIDE: &str = include_str!("../../../oem/testdata/apply/01-slide/user-data
 fn runs(name: &str, provider: &str) -> Result<()> {
     let mirrors = image_build::build::mirrors(None, None)?;
     let program = program(
-        &fixture()?.cache,
+        &host()?.cache,
         &mirrors,
         "busybox-static",
         "usr/bin/busybox",

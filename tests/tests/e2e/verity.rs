@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use image_build::error::{Context, Error, Result};
+use tests::disk::find;
 use tests::fixture::{fixture, work_dir};
 use tests::guest::{Guest, config};
 
@@ -93,21 +94,7 @@ fn in_a_program() -> Result<()> {
         // A text that systemd's PID 1 has and nothing else in the image.
         let needle = b"systemd.crash_reboot";
         find(disk, start, size, needle)?
-            .ok_or_else(|| Error::refused("systemd is not in the image"))
+            .ok_or_else(|| Error::refused("systemd does not have that text"))
     })?;
     refuses("verity-program", image)
-}
-
-/// Where `needle` first is in a part of a disk, from the part's start.
-pub fn find(disk: &File, start: u64, size: u64, needle: &[u8]) -> Result<Option<u64>> {
-    let mut buf = vec![0; (1 << 20) + needle.len()];
-    for at in (0..size).step_by(1 << 20) {
-        let n = disk
-            .read_at(&mut buf, start + at)
-            .environment(|| "reading the image".into())?;
-        if let Some(i) = buf[..n].windows(needle.len()).position(|w| w == needle) {
-            return Ok(Some(at + i as u64));
-        }
-    }
-    Ok(None)
 }
