@@ -211,7 +211,9 @@ fn damage(guest: &Guest) -> Result<()> {
         .find(|p| p.number == image_build::disk::layout::number::USR_A)
         .ok_or_else(|| Error::refused("the image has no usr partition"))?;
     // A text that systemd has and nothing else in the image.
-    let block = find(&image, usr.start, usr.bytes, b"systemd.crash_reboot")? / 4096;
+    let block = find(&image, usr.start, usr.bytes, b"systemd.crash_reboot")?
+        .ok_or_else(|| Error::refused("systemd does not have that text"))?
+        / 4096;
     let slot =
         "disk=$(lsblk -npo PATH,PARTLABEL | sed -n 's/ *holdfast_3.1-corrupt$//p' | head -n 1)";
     guest.sh(&format!(
