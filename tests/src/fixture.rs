@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use image_build::archive::Archive;
 use image_build::build;
@@ -106,14 +106,16 @@ fn tools(cache: &Cache, closure: Closure) -> Result<Tools> {
 /// Folder for images and logs: `e2e` in cargo's folder of the build profile. Locked
 /// by one test program at a time.
 pub fn work_dir() -> Result<PathBuf> {
-    static LOCK: OnceLock<File> = OnceLock::new();
+    static LOCK: Mutex<Option<File>> = Mutex::new(None);
     let dir = profile_dir()?.join("e2e");
     std::fs::create_dir_all(dir.join("logs"))
         .environment(|| format!("making {}", dir.display()))?;
-    if LOCK.get().is_none() {
+    // One thread asks for it, the others wait: a second open file would wait for the first one's lock.
+    let mut held = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    if held.is_none() {
         let file = File::create(dir.join("lock")).environment(|| "making the lock".into())?;
         file.lock().environment(|| "taking the lock".into())?;
-        let _ = LOCK.set(file);
+        *held = Some(file);
     }
     Ok(dir)
 }

@@ -129,7 +129,15 @@ fn keys_are_enrolled_and_nothing_else_starts() -> Result<()> {
         &image,
         &disk,
         (b"#### LoaderInfo: systemd-boot", 2),
-    )
+    )?;
+
+    // Firmware that knows nothing of signatures.
+    let mut config = config("signed-bios", "ec2")?;
+    config.image = image;
+    config.firmware = Firmware::Bios;
+    let guest = Guest::boot("signed-bios", &config)?;
+    guest.expect_healthy()?;
+    guest.shut_down()
 }
 
 /// A machine with the keys of `enrolled` must not start the image after one byte was
