@@ -119,6 +119,19 @@ impl Holdfast {
             .context("building with image-build")
     }
 
+    /// Builds another recipe's image in one format into `out`.
+    pub fn build_recipe(&self, recipe: &Path, format: &str, out: &Path) -> Result<()> {
+        let mut command = self.command("build");
+        command.arg(recipe).args(["--format", format]);
+        command.arg("--out").arg(out);
+        if let Some(dir) = &self.guest_bin {
+            command.arg("--guest-bin").arg(dir);
+        }
+        measure::run(&mut command, &self.work.join("image-build.log"))
+            .with_context(|| format!("building {}", recipe.display()))?;
+        Ok(())
+    }
+
     /// Folder of a build's outputs.
     pub fn out(&self, name: &str) -> PathBuf {
         self.work.join(name)

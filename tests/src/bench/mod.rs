@@ -13,6 +13,7 @@ mod qcow2;
 mod reproducible;
 mod size;
 mod table;
+pub mod update;
 
 use std::cell::OnceCell;
 use std::fs;
@@ -48,17 +49,20 @@ pub enum Figure {
     Memory,
     /// Whether two builds give the same bytes
     Reproducible,
+    /// Bytes, time, CPU time and memory of an update, against seven other ways
+    Update,
     /// All of them
     All,
 }
 
 impl Figure {
-    const EACH: [Figure; 5] = [
+    const EACH: [Figure; 6] = [
         Figure::Build,
         Figure::Size,
         Figure::Boot,
         Figure::Memory,
         Figure::Reproducible,
+        Figure::Update,
     ];
 }
 
@@ -86,29 +90,51 @@ pub struct Options {
     pub recipe: String,
     /// File with the peer's package names, in place of the recipe's lock.
     pub packages: Option<PathBuf>,
+    /// Builds to update from and to, in place of those of the recipes.
+    pub pair: Option<update::Folders>,
+}
+
+impl Options {
+    fn wants(&self, figure: Figure) -> bool {
+        self.figures.contains(&figure) || self.figures.contains(&Figure::All)
+    }
+
+    /// Whether mkosi is the peer of any figure.
+    fn wants_mkosi(&self) -> bool {
+        let mut others = Figure::EACH.iter().filter(|f| **f != Figure::Update);
+        self.side != Side::Holdfast && others.any(|figure| self.wants(*figure))
+    }
 }
 
 /// Runs the benchmark.
 pub fn run(options: &Options) -> Result<Table> {
     let bench = Bench::prepare(options)?;
-    let wanted =
-        |figure| options.figures.contains(&figure) || options.figures.contains(&Figure::All);
     let mut rows = Vec::new();
-    for figure in Figure::EACH.into_iter().filter(|f| wanted(*f)) {
+    let mut updates = None;
+    for figure in Figure::EACH.into_iter().filter(|f| options.wants(*f)) {
         rows.extend(match figure {
             Figure::Build => build::rows(&bench)?,
             Figure::Size => size::rows(&bench)?,
             Figure::Boot => boot::rows(&bench)?,
             Figure::Memory => memory::rows(&bench)?,
             Figure::Reproducible => reproducible::rows(&bench)?,
+            Figure::Update => {
+                updates = Some(update::measure(&bench, options.pair.as_ref())?);
+                Vec::new()
+            }
             Figure::All => Vec::new(),
         });
     }
     Ok(Table {
         machine: machine::describe(),
         peer: bench.peer()?,
+        notes: if rows.is_empty() {
+            Vec::new()
+        } else {
+            bench.notes(options)
+        },
         rows,
-        notes: bench.notes(options),
+        updates,
     })
 }
 
@@ -119,6 +145,8 @@ struct Bench {
     cache: Cache,
     mirrors: Mirrors,
     runs: u32,
+    side: Side,
+    recipe: String,
     work: tempfile::TempDir,
     logs: PathBuf,
     boots: OnceCell<Boots>,
@@ -145,15 +173,14 @@ impl Bench {
         let mirrors = Mirrors::discover(None, None, None)?;
         let find = || Holdfast::find(&options.recipe, &cache, work.path());
         let holdfast = (options.side != Side::Peer).then(find).transpose()?;
-        let mkosi = match options.side {
-            Side::Holdfast => None,
-            Side::Both | Side::Peer => {
-                let packages = match &options.packages {
-                    Some(path) => read_packages(path)?,
-                    None => find()?.packages()?,
-                };
-                Some(Mkosi::prepare(&peers, &mirrors, &packages)?)
-            }
+        let mkosi = if options.wants_mkosi() {
+            let packages = match &options.packages {
+                Some(path) => read_packages(path)?,
+                None => find()?.packages()?,
+            };
+            Some(Mkosi::prepare(&peers, &mirrors, &packages)?)
+        } else {
+            None
         };
         Ok(Bench {
             holdfast,
@@ -161,6 +188,8 @@ impl Bench {
             cache,
             mirrors,
             runs: options.runs,
+            side: options.side,
+            recipe: options.recipe.clone(),
             work,
             logs,
             boots: OnceCell::new(),
@@ -171,6 +200,16 @@ impl Bench {
     /// Holdfast, if it is to be measured.
     fn holdfast_side(&self) -> Option<&Holdfast> {
         self.holdfast.as_ref()
+    }
+
+    /// The builder, whoever is measured: both sides get the same images to update.
+    fn builder(&self) -> Result<Holdfast> {
+        Holdfast::find(&self.recipe, &self.cache, self.work())
+    }
+
+    /// Whether other programs are to be measured.
+    fn wants_peers(&self) -> bool {
+        self.side != Side::Holdfast
     }
 
     /// mkosi, if it is to be measured.

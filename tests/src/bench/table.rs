@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::update::Updates;
+
 /// What a value counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -75,6 +77,8 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// What a reader must know to judge them.
     pub notes: Vec<String>,
+    /// Updates have tables of their own.
+    pub updates: Option<Updates>,
 }
 
 impl Table {
@@ -104,6 +108,9 @@ impl Table {
         };
         let widths = [width(0), width(1), width(2), width(3)];
         let mut out = format!("Machine: {}\n\n", self.machine);
+        if self.rows.is_empty() {
+            lines.clear();
+        }
         for [figure, ours, theirs, ratio] in &lines {
             let [a, b, c, d] = widths;
             let _ = writeln!(out, "{figure:<a$}  {ours:>b$}  {theirs:>c$}  {ratio:>d$}");
@@ -113,6 +120,12 @@ impl Table {
         }
         for note in &self.notes {
             let _ = writeln!(out, "- {note}");
+        }
+        if let Some(updates) = &self.updates {
+            if !self.rows.is_empty() {
+                out.push('\n');
+            }
+            out.push_str(&updates.text());
         }
         out
     }
@@ -124,6 +137,9 @@ impl Table {
             for (json, row) in rows.iter_mut().zip(&self.rows) {
                 json["ratio"] = row.ratio().into();
             }
+        }
+        if let Some(updates) = &self.updates {
+            value["updates"] = updates.json()?;
         }
         serde_json::to_string_pretty(&value)
     }
@@ -142,6 +158,7 @@ mod tests {
                 Row::new("initrd", Unit::Bytes, Some(3_200_000.0), None),
             ],
             notes: vec!["a note".to_owned()],
+            updates: None,
         }
     }
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tests::bench::{Figure, Options, Side, run};
+use tests::bench::{Figure, Options, Side, run, update};
 
-/// Measures Holdfast and mkosi on the same work, and prints the ratios.
+/// Measures Holdfast and its peers on the same work, and prints the ratios.
 #[derive(Debug, Parser)]
 #[command(
     name = "bench",
@@ -14,7 +14,8 @@ use tests::bench::{Figure, Options, Side, run};
                   cache directory: the first run makes a tools tree of mkosi with mmdebstrap \
                   (installed with apt-get when it is missing). Everything is kept in `bench-peers` of \
                   Holdfast's cache ($HOLDFAST_CACHE, else holdfast in $XDG_CACHE_HOME); delete it when \
-                  done. Holdfast's side needs none of that: --side holdfast.\n\n\
+                  done. Holdfast's side needs none of that: --side holdfast. `update` needs the network alone: its peers \
+                  are Debian's packages, unpacked in the cache, and rauc runs in a machine of its own.\n\n\
                   Environment: HOLDFAST_IMAGE_BUILD and HOLDFAST_GUEST_BIN name other binaries than \
                   those of this checkout; HOLDFAST_MIRROR names the Debian mirror [default: this \
                   host's apt configuration]."
@@ -40,12 +41,20 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     packages: Option<PathBuf>,
 
+    /// Folders of two builds with raw disks to update from and to, in place of trixie as
+    /// released and trixie with updates and security fixes
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+    pair: Vec<PathBuf>,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = update::child::main() {
+        return code;
+    }
     let args = Args::parse();
     let options = Options {
         figures: args.figures,
@@ -53,6 +62,10 @@ fn main() -> ExitCode {
         side: args.side,
         recipe: args.recipe,
         packages: args.packages,
+        pair: match <[PathBuf; 2]>::try_from(args.pair) {
+            Ok([old, new]) => Some((old, new)),
+            Err(_) => None,
+        },
     };
     let printed = run(&options).and_then(|table| {
         if args.json {
