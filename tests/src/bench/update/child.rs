@@ -115,7 +115,13 @@ fn measured(mut args: impl Iterator<Item = OsString>) -> Result<u8> {
 }
 
 fn this(verb: &str) -> Result<Command> {
-    let mut command = Command::new(env::current_exe().context("finding this program")?);
+    let own = env::current_exe().context("finding this program")?;
+    // A test program is beside, in a folder of its own.
+    let program = match own.parent() {
+        Some(folder) if folder.ends_with("deps") => folder.with_file_name("bench"),
+        _ => own,
+    };
+    let mut command = Command::new(program);
     command.arg(verb);
     Ok(command)
 }

@@ -99,7 +99,7 @@ impl Method {
             Method::ZstdLong => "-9 --long=27",
             Method::Zstd => "-9",
             Method::ZstdPatch => "-19 --patch-from=OLD --long=30",
-            Method::ZstdPieces => "-19 --patch-from, 8 MiB with 8 MiB of the old before and after",
+            Method::ZstdPieces => "-9 --patch-from, 8 MiB with 8 MiB of the old before and after",
             Method::Xdelta => "-9 -S lzma -B 1 GiB",
             Method::XdeltaSmall => "-9 -S lzma -B 32 MiB",
             Method::Casync => "default store of zstd, seeded with the old",
@@ -168,7 +168,7 @@ impl Place<'_> {
             }
             Method::ZstdPieces => self.pieces(&format!(
                 "cut \"$new\" $at {PIECE} new.piece\n\
-                 zstd -19 -T1 -q -f --long=27 --patch-from=old.piece new.piece -o frame\n\
+                 zstd -9 -T1 -q -f --long=27 --patch-from=old.piece new.piece -o frame\n\
                  stat -c %s frame >> {0}.sizes\n\
                  cat frame >> {0}",
                 file.display()
@@ -271,11 +271,25 @@ impl Place<'_> {
                 cost = child::run(&command, &self.log(method, "fetch")).context("fetching")?;
                 let mut command = self.peers.command("unzck")?;
                 command.arg("-c").arg(there);
-                return self.finish(cost.then(to_file(&command, out, &self.log(method, "apply"))?), out);
+                let made = to_file(&command, out, &self.log(method, "apply"))?;
+                return self.finish(cost.then(made), out);
             }
         };
         let applied = child::run(&command, &self.log(method, "apply")).context("applying")?;
         self.finish(cost.then(applied), out)
+    }
+
+    /// Removes what a method needed: all of them together are several GB.
+    pub fn forget(&self, method: Method) -> Result<()> {
+        let kept = self.kept(method);
+        if kept.exists() {
+            fs::remove_file(kept).context("removing a file")?;
+        }
+        let files = self.files(method);
+        if files.exists() {
+            fs::remove_dir_all(files).context("removing a folder")?;
+        }
+        Ok(())
     }
 
     /// Until it is on the disk.
@@ -343,4 +357,63 @@ fn window(method: Method) -> [&'static str; 2] {
 
 fn chunks(method: Method) -> Option<&'static str> {
     (method == Method::CasyncSmall).then_some("--chunk-size=16384")
+}
+
+#[cfg(test)]
+mod tests {
+    use image_build::archive::mirror::Mirrors;
+    use image_build::cache::Cache;
+
+    use super::*;
+    use crate::bench::update::server::total;
+
+    /// Bytes of no pattern.
+    fn noise(seed: u64, len: usize) -> Vec<u8> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let step = |_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        };
+        (0..len / 8).flat_map(step).collect()
+    }
+
+    #[test]
+    #[ignore = "fetches packages from a Debian mirror"]
+    fn every_tool_makes_the_new_file_of_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        let mut bytes = noise(1, 9 << 20);
+        fs::write(&old, &bytes).unwrap();
+        bytes[5 << 20..6 << 20].copy_from_slice(&noise(2, 1 << 20));
+        bytes.extend(noise(3, 1 << 20));
+        fs::write(&new, &bytes).unwrap();
+        let served = dir.path().join("served");
+        let cache = Cache::open(None).unwrap();
+        let mirrors = Mirrors::discover(None, None, None).unwrap();
+        let place = Place {
+            peers: &Peers::open(&cache, &mirrors, dir.path()).unwrap(),
+            old: &old,
+            new: &new,
+            served: &served,
+            work: dir.path(),
+        };
+        let server = Server::start(&served).unwrap();
+        let out = dir.path().join("out");
+        // The quickest first.
+        for method in Method::ALL.into_iter().rev() {
+            place.publish(method).unwrap();
+            place.prepare(method).unwrap();
+            let cost = place.apply(method, &server, &out).unwrap();
+            assert!(fs::read(&out).unwrap() == bytes, "{}", method.name());
+            assert!(cost.peak > 0 && cost.wall > 0.0);
+            let sent = total(&server.take()).sent;
+            // Two MiB of it are new.
+            let full = matches!(method, Method::Zstd | Method::ZstdLong);
+            assert_eq!(sent > 9 << 20, full, "{}: {sent}", method.name());
+            assert!(sent > 2 << 20, "{}: {sent}", method.name());
+            place.forget(method).unwrap();
+        }
+    }
 }

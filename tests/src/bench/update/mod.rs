@@ -111,56 +111,66 @@ fn theirs(
         work,
     };
     progress("publishing with the other tools");
-    let published = publish(&place)?;
-    for method in Method::ALL.into_iter().rev() {
+    // One that fails says so, and the others are measured all the same.
+    for (method, published) in publish(&place)? {
         progress(&format!("updating: {}", method.name()));
-        place.prepare(method)?;
-        let mut costs = Vec::new();
-        let mut wire = Traffic::default();
-        let out = work.join("made.usr");
-        for _ in 0..bench.runs {
-            server.take();
-            let cost = place.apply(method, server, &out);
-            costs.push(cost.with_context(|| method.name())?);
-            wire = total(&server.take());
-            let (made, new) = (File::open(&out)?, File::open(place.new)?);
-            if made.metadata()?.len() != pair.new.size || !same(&made, &new, pair.new.size)? {
-                bail!("{} made another /usr", method.name());
-            }
-        }
-        let settings = format!("{}, {}", peers.version(method.package()), method.settings());
-        let mut line = line(method.name(), &settings, &Measured { wire, costs });
-        let cost = published.iter().find(|(m, _)| *m == method);
-        line.publishing = cost.map(|(_, cost)| cost.cpu);
-        to.methods.push(line);
+        let line = published.and_then(|cost| {
+            let mut line = peer(bench, &place, method, server)?;
+            line.publishing = Some(cost.cpu);
+            Ok(line)
+        });
+        to.add(method.name(), line);
+        place.forget(method)?;
     }
-    let rauc = rauc::measure(bench, pair, &place, server)?;
-    to.methods.push(rauc);
+    let rauc = rauc::measure(bench, pair, &place, server);
+    to.add("rauc, block-hash-index", rauc);
     Ok(())
 }
 
-/// Publishes with all tools, on all CPUs.
-fn publish(place: &Place<'_>) -> Result<Vec<(Method, Cost)>> {
+/// Updates by one of the tools.
+fn peer(bench: &Bench, place: &Place<'_>, method: Method, server: &Server) -> Result<Line> {
+    place.prepare(method)?;
+    let mut costs = Vec::new();
+    let mut wire = Traffic::default();
+    let out = place.work.join("made.usr");
+    for _ in 0..bench.runs {
+        server.take();
+        costs.push(place.apply(method, server, &out)?);
+        wire = total(&server.take());
+        let (made, new) = (File::open(&out)?, File::open(place.new)?);
+        let size = new.metadata()?.len();
+        if made.metadata()?.len() != size || !same(&made, &new, size)? {
+            bail!("it made another /usr");
+        }
+    }
+    let version = place.peers.version(method.package());
+    let settings = format!("{version}, {}", method.settings());
+    Ok(line(method.name(), &settings, &Measured { wire, costs }))
+}
+
+/// Publishes with all tools, on all CPUs; in the order of [`Method::ALL`].
+fn publish(place: &Place<'_>) -> Result<Vec<(Method, Result<Cost>)>> {
     let left = Mutex::new(Method::ALL.iter());
     let next = || left.lock().map_or(None, |mut left| left.next().copied());
-    let work = || -> Result<Vec<(Method, Cost)>> {
-        std::iter::from_fn(next)
-            .map(|method| {
-                let cost = place.publish(method).with_context(|| method.name())?;
-                progress(&format!("  {}: {:.0} s", method.name(), cost.wall));
-                Ok((method, cost))
-            })
-            .collect()
+    let work = || {
+        let publish = |method: Method| {
+            let cost = place.publish(method);
+            progress(&format!("  published: {}", method.name()));
+            (method, cost)
+        };
+        std::iter::from_fn(next).map(publish).collect::<Vec<_>>()
     };
     let cpus = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    thread::scope(|scope| {
+    let mut all = thread::scope(|scope| {
         let workers: Vec<_> = (0..cpus).map(|_| scope.spawn(work)).collect();
         let mut all = Vec::new();
         for worker in workers {
-            all.extend(worker.join().map_err(|_| anyhow!("a thread died"))??);
+            all.extend(worker.join().map_err(|_| anyhow!("a thread died"))?);
         }
-        Ok(all)
-    })
+        Ok::<_, anyhow::Error>(all)
+    })?;
+    all.sort_by_key(|(method, _)| Method::ALL.iter().position(|m| m == method));
+    Ok(all)
 }
 
 fn line(name: &str, settings: &str, measured: &Measured) -> Line {
@@ -182,6 +192,7 @@ fn line(name: &str, settings: &str, measured: &Measured) -> Line {
 fn notes(to: &mut Updates, bench: &Bench) {
     let runs = bench.runs;
     let kernel = to.pair.kernel_image as f64 / 1e6;
+    let missing = std::mem::take(&mut to.notes);
     to.notes = vec![
         format!(
             "times are medians of {runs}, memory is the largest of {runs}; fetched from a server on \
@@ -201,6 +212,7 @@ fn notes(to: &mut Updates, bench: &Bench) {
     for line in &to.methods {
         to.notes.push(format!("{}: {}", line.name, line.settings));
     }
+    to.notes.extend(missing);
 }
 
 /// Whether both have the same first bytes.

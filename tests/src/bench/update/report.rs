@@ -14,7 +14,7 @@ const MEMORY: u64 = 64 << 20;
 pub struct Updates {
     /// The two images.
     pub pair: About,
-    /// Every way to the new /usr; the first one is our own choice.
+    /// Every way to the new /usr; our own choice comes first.
     pub methods: Vec<Line>,
     /// How near to the limits of network and disk an update comes.
     pub rates: Vec<Rate>,
@@ -96,6 +96,14 @@ impl Rate {
 }
 
 impl Updates {
+    /// Adds a way, or says why it was not measured.
+    pub fn add(&mut self, name: &str, line: anyhow::Result<Line>) {
+        match line {
+            Ok(line) => self.methods.push(line),
+            Err(error) => self.notes.push(format!("NOT MEASURED: {name}: {error:#}")),
+        }
+    }
+
     /// Tables of aligned columns.
     pub fn text(&self) -> String {
         let pair = &self.pair;
@@ -110,7 +118,7 @@ impl Updates {
             megabytes(pair.usr),
             megabytes(pair.kernel_image),
         );
-        let ours = self.methods.first().map_or(0, |line| line.wire);
+        let ours = self.ours();
         let full = self.smallest_full();
         let mut rows = vec![
             [
@@ -135,7 +143,10 @@ impl Updates {
             rows.push(vec![
                 line.name.clone(),
                 megabytes(line.wire),
-                format!("{:.2}", line.wire as f64 / ours.max(1) as f64),
+                ours.map_or_else(
+                    || "-".to_owned(),
+                    |ours| format!("{:.2}", line.wire as f64 / ours as f64),
+                ),
                 full.map_or_else(
                     || "-".to_owned(),
                     |full| format!("{:.1} %", line.wire as f64 * 100.0 / full as f64),
@@ -183,6 +194,12 @@ impl Updates {
         out
     }
 
+    /// Bytes of our own choice, which comes first if our side was measured.
+    fn ours(&self) -> Option<u64> {
+        let first = self.methods.first()?;
+        (first.name.starts_with("Holdfast") && first.wire > 0).then_some(first.wire)
+    }
+
     /// Bytes of the smallest way that needs nothing of the machine.
     fn smallest_full(&self) -> Option<u64> {
         let full = self.methods.iter().filter(|line| line.name.starts_with("zstd, all"));
@@ -192,11 +209,11 @@ impl Updates {
     /// With the ratios that the text has.
     pub fn json(&self) -> serde_json::Result<serde_json::Value> {
         let mut value = serde_json::to_value(self)?;
-        let ours = self.methods.first().map_or(0, |line| line.wire);
+        let ours = self.ours();
         let full = self.smallest_full();
         if let Some(lines) = value["methods"].as_array_mut() {
             for (json, line) in lines.iter_mut().zip(&self.methods) {
-                json["ratio"] = (line.wire as f64 / ours.max(1) as f64).into();
+                json["ratio"] = ours.map(|ours| line.wire as f64 / ours as f64).into();
                 json["of_full"] = full.map(|full| line.wire as f64 / full as f64).into();
                 json["within_64_mib"] = line.is_small().into();
             }
