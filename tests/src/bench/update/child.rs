@@ -111,7 +111,10 @@ fn measured(mut args: impl Iterator<Item = OsString>) -> Result<u8> {
     };
     let told_too = serde_json::to_vec(&(cost, own_memory()))?;
     fs::write(&told, told_too).context("writing what a command took")?;
-    Ok(status.code().and_then(|code| code.try_into().ok()).unwrap_or(255))
+    Ok(status
+        .code()
+        .and_then(|code| code.try_into().ok())
+        .unwrap_or(255))
 }
 
 fn this(verb: &str) -> Result<Command> {

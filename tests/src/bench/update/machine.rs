@@ -75,8 +75,7 @@ impl Machine {
                 fs::remove_dir_all(folder)
                     .with_context(|| format!("removing {}", folder.display()))?;
             }
-            fs::create_dir_all(folder)
-                .with_context(|| format!("creating {}", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         }
         let linux = self.esp.join("EFI/Linux");
         fs::create_dir_all(&linux).context("creating the ESP's folders")?;
@@ -97,7 +96,12 @@ impl Machine {
 
     fn boot<'e>(&self, esp: &'e Folder, disk: &Disk) -> Result<BootControl<'e>> {
         let version: Version = self.version.parse().context("the running version")?;
-        Ok(BootControl::new(esp, Firmware::Uefi, disk.running(), version))
+        Ok(BootControl::new(
+            esp,
+            Firmware::Uefi,
+            disk.running(),
+            version,
+        ))
     }
 }
 
@@ -130,6 +134,8 @@ pub fn main(config: &Path) -> Result<()> {
         channel: "stable".to_owned(),
         now: Time::now(),
         again: false,
+        downgrade: false,
+        pin: None,
     };
     let found = check(&identity, &setup, &mut *source)?;
     let offer = found.offer.context("the repository offers nothing")?;

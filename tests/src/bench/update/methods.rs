@@ -255,7 +255,10 @@ impl Place<'_> {
                 command.arg("extract").args(chunks(method));
                 command.arg(format!("--store={}", url("store")));
                 command.arg(format!("--seed={}", self.old.display()));
-                command.arg("--seed-output=no").arg(url("new.caibx")).arg(out);
+                command
+                    .arg("--seed-output=no")
+                    .arg(url("new.caibx"))
+                    .arg(out);
                 command
             }
             Method::Zchunk => {
@@ -304,7 +307,9 @@ impl Place<'_> {
     /// A shell script that goes through the pieces: `$number`, `$at` (MiB), `old.piece`.
     fn pieces(&self, body: &str) -> Result<Command> {
         let folder = tempfile::tempdir_in(self.work).context("creating a folder")?;
-        let size = fs::metadata(self.new).context("reading the new /usr")?.len();
+        let size = fs::metadata(self.new)
+            .context("reading the new /usr")?
+            .len();
         let count = size.div_ceil(PIECE << 20);
         let script = format!(
             "set -eu\n\

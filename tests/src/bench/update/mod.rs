@@ -68,13 +68,7 @@ pub(super) fn measure(bench: &Bench, given: Option<&Folders>) -> Result<Updates>
     Ok(updates)
 }
 
-fn ours(
-    bench: &Bench,
-    pair: &Pair,
-    server: &Server,
-    work: &Path,
-    to: &mut Updates,
-) -> Result<()> {
+fn ours(bench: &Bench, pair: &Pair, server: &Server, work: &Path, to: &mut Updates) -> Result<()> {
     let machine = Ours::new(pair, server, REPOSITORY, work)?;
     for way in Way::ALL {
         let (name, settings) = match way {
@@ -174,9 +168,8 @@ fn publish(place: &Place<'_>) -> Result<Vec<(Method, Result<Cost>)>> {
 }
 
 fn line(name: &str, settings: &str, measured: &Measured) -> Line {
-    let middle = |value: fn(&Cost) -> f64| {
-        median(&measured.costs.iter().map(value).collect::<Vec<_>>())
-    };
+    let middle =
+        |value: fn(&Cost) -> f64| median(&measured.costs.iter().map(value).collect::<Vec<_>>());
     Line {
         name: name.to_owned(),
         settings: settings.to_owned(),

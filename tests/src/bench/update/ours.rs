@@ -213,9 +213,6 @@ fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
         let start = SeekFrom::Start(data.unsigned_abs());
         source.seek(start)?;
         target.seek(start)?;
-        io::copy(
-            &mut (&source).take((at - data).unsigned_abs()),
-            &mut target,
-        )?;
+        io::copy(&mut (&source).take((at - data).unsigned_abs()), &mut target)?;
     }
 }

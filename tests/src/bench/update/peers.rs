@@ -104,7 +104,9 @@ impl Peers {
             lib,
             program,
         ];
-        let words = words.into_iter().map(|word| word.into_os_string().into_string());
+        let words = words
+            .into_iter()
+            .map(|word| word.into_os_string().into_string());
         match words.collect::<Result<Vec<_>, _>>() {
             Ok(words) if words.iter().all(|w| !w.contains(char::is_whitespace)) => Ok(words),
             _ => bail!("the cache's path must have no blanks and be Unicode"),

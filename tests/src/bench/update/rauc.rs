@@ -54,7 +54,9 @@ pub fn measure(bench: &Bench, pair: &Pair, place: &Place<'_>, server: &Server) -
         ("/etc/rauc/install.sh", INSTALL),
     ] {
         let command = format!("sudo tee {path} >/dev/null");
-        machine.ssh_with_input(&command, text.as_bytes(), COMMAND)?.ok()?;
+        machine
+            .ssh_with_input(&command, text.as_bytes(), COMMAND)?
+            .ok()?;
     }
     sh("sudo systemctl stop rauc; \
         sudo systemd-run --unit=bench-rauc -p Type=dbus -p BusName=de.pengutronix.rauc \
@@ -95,7 +97,9 @@ fn bundle(place: &Place<'_>, work: &Path) -> Result<Cost> {
     fs::write(&config, OPENSSL).context("writing a configuration")?;
     let (key, cert) = (work.join("key.pem"), work.join("cert.pem"));
     let mut command = place.peers.command("openssl")?;
-    command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"]);
+    command.args([
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+    ]);
     command.arg("-config").arg(config).arg("-keyout").arg(&key);
     child::run(command.arg("-out").arg(&cert), &work.join("openssl.log"))
         .context("making a certificate")?;
@@ -156,6 +160,8 @@ fn boot(
         ..MachineConfig::new(out.join("rauc.qcow2"), accel)
     };
     let machine = Machine::boot(&config, &tools).context("starting the machine")?;
-    machine.wait_for_ssh(BOOT).context("waiting for the machine")?;
+    machine
+        .wait_for_ssh(BOOT)
+        .context("waiting for the machine")?;
     Ok((machine, target))
 }

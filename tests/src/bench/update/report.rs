@@ -165,9 +165,16 @@ impl Updates {
         if !self.rates.is_empty() {
             out.push('\n');
             let mut rows = vec![
-                ["update by", "network", "disk", "time", "at the least", "of the possible speed"]
-                    .map(str::to_owned)
-                    .to_vec(),
+                [
+                    "update by",
+                    "network",
+                    "disk",
+                    "time",
+                    "at the least",
+                    "of the possible speed",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
             ];
             for rate in &self.rates {
                 let speed = |speed: Option<f64>| {
@@ -202,7 +209,10 @@ impl Updates {
 
     /// Bytes of the smallest way that needs nothing of the machine.
     fn smallest_full(&self) -> Option<u64> {
-        let full = self.methods.iter().filter(|line| line.name.starts_with("zstd, all"));
+        let full = self
+            .methods
+            .iter()
+            .filter(|line| line.name.starts_with("zstd, all"));
         full.map(|line| line.wire).min()
     }
 

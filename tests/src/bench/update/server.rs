@@ -411,7 +411,10 @@ mod tests {
         );
         let (head, body) = two.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 206"), "{head}");
-        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        assert!(
+            head.contains(&format!("Content-Length: {}", body.len())),
+            "{head}"
+        );
         assert!(body.contains("bytes 1-2/10\r\n\r\n12\r\n"), "{body}");
         for path in ["/g", "/../f", "//f"] {
             let answer = ask(&server, &format!("GET {path} HTTP/1.1\r\n{close}"));
