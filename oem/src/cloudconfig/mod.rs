@@ -10,6 +10,7 @@ mod ca_certs;
 pub mod diag;
 mod disks;
 mod etcd;
+mod file_source;
 mod final_message;
 mod flannel;
 mod groups;

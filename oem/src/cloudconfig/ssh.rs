@@ -3,12 +3,21 @@
 use super::diag::{At, Spot};
 use super::read::{Fields, Reader};
 use super::schema::{Section, key};
+use super::tasks::{Frequency, Phase, Task};
 use super::units::{DropIn, Refresh, Unit, Verb};
 use super::{CloudConfig, WriteFile};
 
 /// Read before sshd's own file, and the first value of a setting counts.
 const CONFIG: &str = "/etc/ssh/sshd_config.d/50-cloud-config.conf";
 const UNIT: &str = "ssh.service";
+/// No image has host keys: they are made when sshd first starts. A disk that has been
+/// another instance's brings that one's along.
+const NEW_KEYS: &str = "\
+set -eu
+[ \"$(ls /var/lib/oem/instances | wc -l)\" -gt 1 ] || exit 0
+rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
+systemctl --no-block try-restart ssh.service
+";
 /// The kind of host key that every machine has.
 const DEFAULT: &str = "ed25519";
 
@@ -47,7 +56,7 @@ pub(super) const SECTION: Section = Section {
         key(
             "ssh_deletekeys",
             "true|false",
-            "accepted; no image has host keys, they are made when sshd first starts",
+            "true: a copy of another machine's disk gets host keys of its own; default false",
         ),
         key(
             "ssh_quiet_keygen",
@@ -123,6 +132,20 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     if let Some((at, node)) = f.entry("ssh_keys") {
         spot = spot.or(Some(at));
         text += &given(node, config, r);
+    }
+    if let Some((at, _)) = f.entry("ssh_deletekeys")
+        && f.boolean("ssh_deletekeys", r) == Some(true)
+        && f.get("ssh_keys").is_none()
+    {
+        let about = "Make host keys anew on a copied disk";
+        let task = Task::shell(
+            "host-keys",
+            about,
+            NEW_KEYS,
+            Frequency::Instance,
+            Phase::Early,
+        );
+        config.tasks.push(task.at(at));
     }
     if let Some((at, node)) = f.entry("ssh_genkeytypes") {
         let more = made(at, &r.words(node, "ssh_genkeytypes"), config, r);

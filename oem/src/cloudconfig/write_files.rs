@@ -1,10 +1,11 @@
 //! `write_files`.
 
+use super::CloudConfig;
 use super::diag::{At, Spot};
+use super::file_source::{Source, fetched, source};
 use super::node::Node;
 use super::read::{Reader, shorten};
 use super::schema::{Section, key};
-use crate::userdata::unpack::decode_base64;
 
 /// One file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,13 +138,17 @@ pub(super) const SECTION: Section = Section {
         key(
             "write_files[].source",
             "mapping",
-            "`uri: data:...` in place of content; other addresses are not fetched",
+            "where content comes from",
         ),
-        key("write_files[].source.uri", "text", "RFC 2397 data URI"),
+        key(
+            "write_files[].source.uri",
+            "data:, http: or https: address",
+            "what is on the web is fetched by curl late in a boot, while the file is not there",
+        ),
         key(
             "write_files[].source.headers",
-            "mapping",
-            "accepted; nothing is fetched",
+            "mapping of text",
+            "headers of the request",
         ),
     ],
     read: |f, config, r| {
@@ -151,14 +156,12 @@ pub(super) const SECTION: Section = Section {
             return;
         };
         for (i, n) in r.list(n, "write_files").iter().enumerate() {
-            config
-                .write_files
-                .extend(item(n, &format!("write_files[{i}]"), r));
+            item(n, &format!("write_files[{i}]"), config, r);
         }
     },
 };
 
-fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
+fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Option<()> {
     let f = r.table(node, at, SECTION.keys, "write_files[].")?;
     let Some(path) = f.get("path") else {
         r.error(f.spot, at, "a file needs a `path`", "");
@@ -172,8 +175,15 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
         r.error(path.spot, &f.key("path"), message, why.1);
         return None;
     }
+    let mut request = None;
     let content = match (f.get("content"), f.get("source")) {
-        (_, Some(n)) => source(n, &f.key("source"), r)?,
+        (_, Some(n)) => match source(n, &f.key("source"), r)? {
+            Source::Data(content) => content,
+            Source::Web(found) => {
+                request = Some(found);
+                Vec::new()
+            }
+        },
         (Some(n), None) => r.bytes(n, &f.key("content"))?.value,
         (None, None) => Vec::new(),
     };
@@ -225,74 +235,24 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<WriteFile>> {
         Some(n) => Some(r.line(n, &f.key("owner"))?),
         None => None,
     };
-    Some(At {
-        spot: f.spot,
-        value: WriteFile {
-            path,
-            content,
-            encoding,
-            mode,
-            owner,
-            base,
-            defer,
-            need: None,
-        },
-    })
-}
-
-/// `source`: what is in the text itself can be had without a network.
-fn source(node: &Node, at: &str, r: &mut Reader) -> Option<Vec<u8>> {
-    let f = r.table(node, at, SECTION.keys, "write_files[].source.")?;
-    let Some(uri) = f.line("uri", r) else {
-        r.error(f.spot, at, "a source needs a `uri`", "");
-        return None;
+    let file = WriteFile {
+        path,
+        content,
+        encoding,
+        mode,
+        owner,
+        base,
+        defer,
+        need: None,
     };
-    let Some(data) = uri.value.strip_prefix("data:") else {
-        r.error(
-            uri.spot,
-            &f.key("uri"),
-            "only data: addresses are read; nothing is fetched while files are written",
-            "put the text into `content`, or fetch the file from a unit or runcmd",
-        );
-        return None;
-    };
-    let bytes = data.split_once(',').and_then(|(kind, data)| {
-        if kind.ends_with(";base64") {
-            decode_base64(&unescape(data))
-        } else {
-            Some(unescape(data))
-        }
-    });
-    if bytes.is_none() {
-        r.error(
-            uri.spot,
-            &f.key("uri"),
-            "not a data URI",
-            "RFC 2397: `data:;base64,aGk=`",
-        );
-    }
-    bytes
-}
-
-/// `%41` and the like.
-fn unescape(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(b) = bytes.get(at) {
-        let hex = (*b == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(value) => {
-                out.push(value);
-                at += 3;
-            }
-            None => {
-                out.push(*b);
-                at += 1;
-            }
+    match request {
+        None => config.write_files.push(file.at(f.spot)),
+        Some(request) => {
+            let task = fetched(&file, &request, &f, r)?;
+            config.tasks.push(task.at(f.spot));
         }
     }
-    out
+    Some(())
 }
 
 /// The digits are octal however they are written: `644`, `0644`, `"0644"`,

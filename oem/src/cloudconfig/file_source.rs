@@ -1,0 +1,137 @@
+//! `write_files[].source`: content that is not in `content`.
+
+use super::node::{Kind, Node};
+use super::read::{Fields, Reader};
+use super::shell::quote;
+use super::tasks::{Frequency, Phase, Task};
+use super::write_files::{Base, Encoding, SECTION, WriteFile};
+use crate::userdata::unpack::decode_base64;
+
+/// Where content comes from.
+pub(super) enum Source {
+    /// It is in the text.
+    Data(Vec<u8>),
+    /// Options and address for curl.
+    Web(String),
+}
+
+/// A task that fetches a file. In every boot, for the network may fail; what is there
+/// is not fetched again.
+pub(super) fn fetched(
+    file: &WriteFile,
+    request: &str,
+    f: &Fields<'_>,
+    r: &mut Reader,
+) -> Option<Task> {
+    let path = &file.path.value;
+    let owner = file.owner.as_ref().map_or("root", |o| o.value.as_str());
+    if file.base != Base::Nothing || path.contains('$') || owner.contains('$') {
+        let why = "what is fetched can neither be appended nor have placeholders in its path";
+        r.error(f.spot, &f.path, why, "");
+        return None;
+    }
+    let decode = match file.encoding {
+        Encoding::Plain => "cat \"$raw\"",
+        Encoding::Base64 => "base64 -d \"$raw\"",
+        Encoding::Gzip => "gzip -dc < \"$raw\"",
+        Encoding::GzipBase64 => "base64 -d \"$raw\" | gzip -dc",
+    };
+    let body = format!(
+        "set -eu\npath={}\nraw=$path.fetched\nnew=$path.new\n[ ! -e \"$path\" ] || exit 0\n\
+         mkdir -p \"$(dirname \"$path\")\"\numask 077\n\
+         curl -fsSL --retry 5 --retry-connrefused --max-time 600 -o \"$raw\" {request}\n\
+         {decode} > \"$new\"\nrm -f \"$raw\"\n\
+         chown {} \"$new\"\nchmod {:04o} \"$new\"\nsync \"$new\"\nmv \"$new\" \"$path\"\n",
+        quote(path),
+        quote(owner),
+        file.mode.unwrap_or(0o644),
+    );
+    let about = format!("Fetch {path}").replace('%', "%%");
+    Some(Task::shell(
+        "fetch",
+        &about,
+        &body,
+        Frequency::Boot,
+        Phase::Late,
+    ))
+}
+
+/// Reads `source`.
+pub(super) fn source(node: &Node, at: &str, r: &mut Reader) -> Option<Source> {
+    let f = r.table(node, at, SECTION.keys, "write_files[].source.")?;
+    let Some(uri) = f.line("uri", r) else {
+        r.error(f.spot, at, "a source needs a `uri`", "");
+        return None;
+    };
+    let Some(data) = uri.value.strip_prefix("data:") else {
+        let web = ["https://", "http://"]
+            .iter()
+            .any(|s| uri.value.starts_with(s));
+        if !web {
+            let hint = "one of https://, http://, data:";
+            r.error(
+                uri.spot,
+                &f.key("uri"),
+                "not an address to fetch from",
+                hint,
+            );
+            return None;
+        }
+        let mut request = String::new();
+        for (name, value) in headers(&f, r) {
+            request += &format!("-H {} ", quote(&format!("{name}: {value}")));
+        }
+        return Some(Source::Web(request + &quote(&uri.value)));
+    };
+    let bytes = data.split_once(',').and_then(|(kind, data)| {
+        if kind.ends_with(";base64") {
+            decode_base64(&unescape(data))
+        } else {
+            Some(unescape(data))
+        }
+    });
+    if bytes.is_none() {
+        r.error(
+            uri.spot,
+            &f.key("uri"),
+            "not a data URI",
+            "RFC 2397: `data:;base64,aGk=`",
+        );
+    }
+    bytes.map(Source::Data)
+}
+
+fn headers(f: &Fields<'_>, r: &mut Reader) -> Vec<(String, String)> {
+    let path = f.key("headers");
+    let Some(Kind::Map(entries)) = f.get("headers").map(|n| &n.kind) else {
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    for (name, value) in entries {
+        if let (Some(name), Some(value)) = (r.line(name, &path), r.line(value, &path)) {
+            out.push((name.value, value.value));
+        }
+    }
+    out
+}
+
+/// `%41` and the like.
+fn unescape(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(b) = bytes.get(at) {
+        let hex = (*b == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(value) => {
+                out.push(value);
+                at += 3;
+            }
+            None => {
+                out.push(*b);
+                at += 1;
+            }
+        }
+    }
+    out
+}
