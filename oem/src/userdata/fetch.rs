@@ -1,5 +1,6 @@
 //! What user-data may ask to be fetched, and how much of it.
 
+use super::unpack;
 use crate::error::{Error, Result};
 use crate::plan::hex;
 use sha2::{Digest as _, Sha256, Sha512};
@@ -41,6 +42,57 @@ pub struct Offline;
 impl Fetch for Offline {
     fn fetch(&mut self, _: &Wanted) -> std::result::Result<Vec<u8>, Absent> {
         Err(Absent::Later("nothing is fetched to validate a file"))
+    }
+}
+
+/// URLs fetched for one layer.
+const MAX_FETCHES: usize = 64;
+
+/// Counts what is unpacked and fetched, over all of what one layer sent.
+pub struct Meter<'a> {
+    fetch: &'a mut dyn Fetch,
+    left: u64,
+    fetches: usize,
+}
+
+impl<'a> Meter<'a> {
+    /// Nothing used yet.
+    pub fn new(fetch: &'a mut dyn Fetch) -> Self {
+        Meter {
+            fetch,
+            left: unpack::MAX,
+            fetches: 0,
+        }
+    }
+
+    /// Bytes that are left.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Takes bytes; whether there were as many.
+    pub fn take(&mut self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        let fits = bytes <= self.left;
+        self.left = self.left.saturating_sub(bytes);
+        fits
+    }
+
+    /// Fetches, within the limits.
+    ///
+    /// # Errors
+    /// As [`Fetch::fetch`], or a limit is reached.
+    pub fn get(&mut self, wanted: &Wanted) -> std::result::Result<Vec<u8>, Absent> {
+        self.fetches += 1;
+        if self.fetches > MAX_FETCHES {
+            let e = Error::input(format!("more than {MAX_FETCHES} URLs in all"));
+            return Err(Absent::Failed(e.hint("put several files into one")));
+        }
+        let body = self.fetch.fetch(wanted)?;
+        if !self.take(body.len()) {
+            return Err(Absent::Failed(unpack::too_large()));
+        }
+        Ok(body)
     }
 }
 

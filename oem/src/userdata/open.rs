@@ -1,7 +1,7 @@
 //! Opens wrapping after wrapping. Everything a sender could make large is
 //! counted over the whole of it, not wrapping by wrapping.
 
-use super::fetch::{Absent, Fetch};
+use super::fetch::{Absent, Fetch, Meter};
 use super::format::{Format, detect};
 use super::{Content, Part, Refusal, Script, When};
 use super::{archive, include, mime, template, unpack};
@@ -12,8 +12,6 @@ use crate::metadata::Metadata;
 const MAX_DEPTH: usize = 8;
 /// Parts in all.
 const MAX_PARTS: usize = 256;
-/// URLs fetched in all.
-const MAX_FETCHES: usize = 32;
 
 /// What opening needs besides the bytes.
 pub struct Around<'a> {
@@ -26,10 +24,9 @@ pub struct Around<'a> {
 /// Opens everything. Never fails: what cannot be opened is a part that says so.
 pub fn open(bytes: &[u8], around: &mut Around<'_>) -> Vec<Part> {
     let mut opener = Opener {
-        around,
+        metadata: around.metadata,
+        meter: Meter::new(around.fetch),
         parts: Vec::new(),
-        left: unpack::MAX,
-        fetches: 0,
         urls: Vec::new(),
     };
     let label = Label {
@@ -40,12 +37,10 @@ pub fn open(bytes: &[u8], around: &mut Around<'_>) -> Vec<Part> {
     opener.parts
 }
 
-struct Opener<'o, 'a> {
-    around: &'o mut Around<'a>,
+struct Opener<'a> {
+    metadata: &'a Metadata,
+    meter: Meter<'a>,
     parts: Vec<Part>,
-    /// Bytes that may still be unpacked and fetched.
-    left: u64,
-    fetches: usize,
     /// The URLs whose content is being opened.
     urls: Vec<String>,
 }
@@ -98,7 +93,7 @@ impl Label {
     }
 }
 
-impl Opener<'_, '_> {
+impl Opener<'_> {
     fn open(&mut self, bytes: &[u8], label: &Label, depth: usize) {
         if depth > MAX_DEPTH {
             let what = format!("wrapped more than {MAX_DEPTH} times");
@@ -115,7 +110,7 @@ impl Opener<'_, '_> {
         };
         match format {
             Format::Empty => {}
-            Format::Gzip => match unpack::gunzip_within(bytes, self.left) {
+            Format::Gzip => match unpack::gunzip_within(bytes, self.meter.left()) {
                 Ok(inner) => self.unpacked(&inner, label, depth),
                 Err(e) => {
                     let hint = e
@@ -164,7 +159,7 @@ impl Opener<'_, '_> {
     }
 
     fn unpacked(&mut self, inner: &[u8], label: &Label, depth: usize) {
-        if !self.count(inner.len()) {
+        if !self.meter.take(inner.len()) {
             return self.too_large(label);
         }
         self.open(inner, label, depth + 1);
@@ -318,15 +313,10 @@ impl Opener<'_, '_> {
                 self.refuse(&part, Format::Include, what, "take it out of the list");
                 continue;
             }
-            self.fetches += 1;
-            if self.fetches > MAX_FETCHES {
-                let what = at(format!("more than {MAX_FETCHES} URLs in all"));
-                return self.refuse(&part, Format::Include, what, "put several files into one");
-            }
-            match self.around.fetch.fetch(&wanted) {
+            match self.meter.get(&wanted) {
                 Ok(body) => {
                     self.urls.push(wanted.url);
-                    self.unpacked(&body, &part, depth);
+                    self.open(&body, &part, depth + 1);
                     self.urls.pop();
                 }
                 Err(Absent::Failed(e)) => {
@@ -354,7 +344,7 @@ impl Opener<'_, '_> {
 
     fn template(&mut self, bytes: &[u8], label: &Label, depth: usize) {
         let (notes, text) = text(bytes);
-        match template::fill_in(text.trim_start(), self.around.metadata) {
+        match template::fill_in(text.trim_start(), self.metadata) {
             Ok(filled) => {
                 let mut inner = label.clone();
                 inner.notes.extend(notes);
@@ -372,13 +362,6 @@ impl Opener<'_, '_> {
                 );
             }
         }
-    }
-
-    fn count(&mut self, bytes: usize) -> bool {
-        let bytes = bytes as u64;
-        let fits = bytes <= self.left;
-        self.left = self.left.saturating_sub(bytes);
-        fits
     }
 
     fn is_full(&self) -> bool {

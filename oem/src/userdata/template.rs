@@ -30,6 +30,7 @@ pub fn fill_in(text: &str, metadata: &Metadata) -> Result<String, Diagnostic> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_fuel(Some(FUEL));
+    add_filters(&mut environment);
     // As cloud-init sets them. This cannot fail: no delimiter is changed.
     let syntax = SyntaxConfig::builder()
         .trim_blocks(true)
@@ -45,6 +46,31 @@ pub fn fill_in(text: &str, metadata: &Metadata) -> Result<String, Diagnostic> {
         return Err(explain(&e));
     }
     Ok(String::from_utf8_lossy(&out.0).into_owned())
+}
+
+/// The filters and tests that templates of instance data use. All that the
+/// library has would be a twentieth of this program.
+fn add_filters(environment: &mut Environment<'_>) {
+    environment.add_filter("default", |value: Value, other: Option<Value>| {
+        match value.is_undefined() || value.is_none() {
+            true => other.unwrap_or_else(|| Value::from("")),
+            false => value,
+        }
+    });
+    environment.add_filter("lower", |text: String| text.to_lowercase());
+    environment.add_filter("upper", |text: String| text.to_uppercase());
+    environment.add_filter("trim", |text: String| text.trim().to_owned());
+    environment.add_filter("replace", |text: String, from: String, to: String| {
+        text.replace(&from, &to)
+    });
+    environment.add_filter("length", |value: Value| value.len());
+    environment.add_filter("first", |value: Value| value.get_item_by_index(0));
+    environment.add_filter("join", |value: Value, by: Option<String>| {
+        let items: Vec<String> = value.try_iter()?.map(|v| v.to_string()).collect();
+        Ok::<_, minijinja::Error>(items.join(&by.unwrap_or_default()))
+    });
+    environment.add_test("defined", |value: Value| !value.is_undefined());
+    environment.add_test("undefined", |value: Value| value.is_undefined());
 }
 
 fn explain(e: &minijinja::Error) -> Diagnostic {
@@ -187,6 +213,15 @@ mod tests {
                 "- ssh-ed25519 AAAA\n",
             ),
             ("{% if cloud_name == 'ec2' %}x\n{% endif %}", "x\n"),
+            ("{% if v1.region is defined %}a{% else %}b{% endif %}", "b"),
+            (
+                "{{ v1.public_ssh_keys | length }}{{ v1.public_ssh_keys | join(',') }}",
+                "1ssh-ed25519 AAAA",
+            ),
+            (
+                "{{ cloud_name | replace('ec', 'x') | trim }}{{ public_ssh_keys | first | lower }}",
+                "x2ssh-ed25519 aaaa",
+            ),
             ("a\n", "a\n"),
         ] {
             let text = format!("## template: jinja\n{template}");
@@ -202,13 +237,14 @@ mod tests {
             ("## template: jinja\na: {{ nope.x }}", 2, "undefined"),
             ("## template: jinja\n{% if", 2, "syntax"),
             ("## template: mako\n", 1, "mako"),
+            ("## template: jinja\n{{ range(9) }}", 2, "range"),
             (
-                "## template: jinja\n{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+                "## template: jinja\n{% for a in [1] * 9999 %}{% for b in [1] * 9999 %}{% endfor %}{% endfor %}",
                 2,
                 "end",
             ),
             (
-                "## template: jinja\n{% for a in range(9999) %}{{ 'x' * 9999 }}{% endfor %}",
+                "## template: jinja\n{% for a in [1] * 9999 %}{{ 'x' * 9999 }}{% endfor %}",
                 1,
                 "grows",
             ),

@@ -25,7 +25,8 @@ pub fn gunzip_within(bytes: &[u8], max: u64) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-fn too_large() -> Error {
+/// What is said of too much.
+pub(super) fn too_large() -> Error {
     Error::input(format!("larger than {} MiB when unpacked", MAX >> 20))
         .hint("fetch large files from a unit instead")
 }
