@@ -47,9 +47,9 @@ fuzz_target!(|data: &[u8]| {
         metadata: &metadata,
         fetch: &mut Mirror(data),
     };
-    let parts = open(data, &mut around);
+    let mut parts = open(data, &mut around);
     let mut intake = Intake::default();
-    intake.take(Layer::UserData, &parts);
+    intake.take(Layer::UserData, &mut parts);
     for (sender, finding) in &intake.findings {
         let part = &parts[sender.number()];
         render(

@@ -12,6 +12,7 @@ pub mod detect;
 pub mod dist;
 pub mod error;
 pub mod http;
+pub mod ignition;
 pub mod media;
 pub mod metadata;
 pub mod net;

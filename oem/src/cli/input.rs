@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The OEM partition's cloud-config.
 pub const OEM_CONFIG: &str = "/usr/share/oem/cloud-config.yml";
 /// Largest file read.
-const MAX: u64 = 128 << 20;
+const MAX: u64 = crate::userdata::unpack::MAX;
 
 /// What to apply, where.
 #[derive(Debug, Args)]

@@ -67,9 +67,9 @@ struct Checked {
 }
 
 fn check(bytes: &[u8], metadata: &Metadata, fetch: &mut dyn Fetch) -> Checked {
-    let parts = userdata::open(bytes, &mut Around { metadata, fetch });
+    let mut parts = userdata::open(bytes, &mut Around { metadata, fetch });
     let mut intake = Intake::default();
-    intake.take(Layer::UserData, &parts);
+    intake.take(Layer::UserData, &mut parts);
     Checked {
         parts,
         findings: intake.findings,
@@ -84,13 +84,8 @@ impl Checked {
             for part in &self.parts {
                 let line = PartLine::from(part);
                 let at = line.line.map(|l| format!(", from line {l}"));
-                let _ = writeln!(
-                    out,
-                    "{file}({}): {}{}",
-                    line.name,
-                    line.format,
-                    at.unwrap_or_default()
-                );
+                let name = named(file, part);
+                let _ = writeln!(out, "{name}: {}{}", line.format, at.unwrap_or_default());
             }
         }
         for (number, part) in self.parts.iter().enumerate() {
@@ -101,13 +96,17 @@ impl Checked {
                 .filter(of_part)
                 .map(|(_, d)| d.clone())
                 .collect();
-            let name = match part.name.as_str() {
-                "" => file.to_owned(),
-                name => format!("{file}({name})"),
-            };
-            out += &render(&name, &part.text(), &found);
+            out += &render(&named(file, part), &part.text(), &found);
         }
         out
+    }
+}
+
+/// A part's name in messages.
+fn named(file: &str, part: &Part) -> String {
+    match part.name.as_str() {
+        "" => file.to_owned(),
+        name => format!("{file}({name})"),
     }
 }
 
@@ -123,8 +122,8 @@ impl From<&Part> for PartLine {
 
 /// What is printed about user-data.
 #[cfg(test)]
-pub(crate) fn validated(bytes: &[u8], file: &str) -> String {
-    check(bytes, &Metadata::default(), &mut Offline).render(file)
+pub(crate) fn validated(bytes: &[u8], metadata: &Metadata, file: &str) -> String {
+    check(bytes, metadata, &mut Offline).render(file)
 }
 
 #[derive(Serialize)]

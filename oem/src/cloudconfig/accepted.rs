@@ -37,6 +37,12 @@ pub(super) const SECTION: Section = Section {
             "true|false",
             "accepted; what belongs to an instance is kept by its id",
         ),
+        key(
+            "merge_how",
+            "text or list",
+            "how this part meets those before it; by default items add up, and a later single value wins",
+        ),
+        key("merge_type", "text or list", "the same"),
         key("version", "text", "accepted"),
     ],
     read,

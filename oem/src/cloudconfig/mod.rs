@@ -53,12 +53,14 @@ pub use passwords::{Password, Secret};
 pub use shell::environment;
 pub use ssh_keys::looks_like_key;
 pub use tasks::{Frequency, Phase, Task};
-pub use units::{DropIn, Refresh, Unit, Verb, network_unit};
+pub use units::{DropIn, Refresh, Unit, Verb, is_file_name, is_unit_name, network_unit};
 pub use updates::{NO_SERVER, Updates, Window, name_fault, server_fault};
-pub use users::User;
-pub use write_files::{Base, Encoding, Link, Need, WriteFile};
+pub use users::{User, is_name as is_account_name};
+pub use write_files::{Base, Directory, Encoding, Link, Need, WriteFile};
 
-use read::Reader;
+pub(crate) use read::{Fields, Reader};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// First line of every cloud-config.
 pub const HEADER: &str = "#cloud-config";
@@ -93,6 +95,8 @@ pub struct CloudConfig {
     pub passwords: Vec<At<Password>>,
     /// Files to write.
     pub write_files: Vec<At<WriteFile>>,
+    /// Directories to make.
+    pub directories: Vec<At<Directory>>,
     /// Symbolic links to make.
     pub links: Vec<At<Link>>,
     /// Units to place, and what to do with them.
@@ -109,6 +113,14 @@ pub struct CloudConfig {
 /// count as in the file). Never fails: what cannot be read is a finding, and
 /// `hostname` and `ssh_authorized_keys` survive even broken YAML.
 pub fn parse(text: &str) -> (CloudConfig, Vec<Diagnostic>) {
+    parse_without(text, &BTreeMap::new())
+}
+
+/// Parses all but some top-level keys, each with the reason it is left out.
+pub fn parse_without(
+    text: &str,
+    left_out: &BTreeMap<String, String>,
+) -> (CloudConfig, Vec<Diagnostic>) {
     let mut config = CloudConfig::default();
     let mut notes = Vec::new();
     match node::parse(text, &mut notes) {
@@ -116,7 +128,8 @@ pub fn parse(text: &str) -> (CloudConfig, Vec<Diagnostic>) {
         Ok(Some(root)) => {
             let mut r = Reader::default();
             notes.drain(..).for_each(|n| r.report(n));
-            read_into(&mut config, &root, &mut r);
+            let root = without(root, left_out, &mut r);
+            read_tables(&root, &mut config, &mut r);
             (config, r.finish())
         }
         Err(broken) => {
@@ -128,7 +141,30 @@ pub fn parse(text: &str) -> (CloudConfig, Vec<Diagnostic>) {
     }
 }
 
-fn read_into(config: &mut CloudConfig, root: &node::Node, r: &mut Reader) {
+/// Leaves keys out, and tells why.
+fn without(root: Rc<Node>, left_out: &BTreeMap<String, String>, r: &mut Reader) -> Rc<Node> {
+    let Kind::Map(entries) = &root.kind else {
+        return root;
+    };
+    if left_out.is_empty() {
+        return root;
+    }
+    let stays = |(k, _): &&(Rc<Node>, Rc<Node>)| {
+        let Kind::Scalar { text, .. } = &k.kind else {
+            return true;
+        };
+        let why = left_out.get(&text.replace('-', "_"));
+        if let Some(why) = why {
+            r.warn(k.spot, text, format!("not applied: {why}"), "");
+        }
+        why.is_none()
+    };
+    let entries = entries.iter().filter(stays).cloned().collect();
+    Rc::new(Node::new(root.spot, Kind::Map(entries)))
+}
+
+/// Reads a whole cloud-config, or some tables of one.
+pub(crate) fn read_tables(root: &Node, config: &mut CloudConfig, r: &mut Reader) {
     let mut known = schema::names_of(schema::SECTIONS, "");
     known.push("coreos");
     let Some(fields) = r.fields_or_refused(root, "", &known, refused::KEYS) else {

@@ -44,6 +44,27 @@ pub enum Kind {
 }
 
 impl Node {
+    /// A value that was not read from YAML.
+    pub fn new(spot: Spot, kind: Kind) -> Node {
+        let sum = |of: fn(&Node) -> usize| match &kind {
+            Kind::Scalar { .. } => 0,
+            Kind::Seq(items) => items.iter().fold(0, |n: usize, i| n.saturating_add(of(i))),
+            Kind::Map(entries) => entries.iter().fold(0, |n: usize, (k, v)| {
+                n.saturating_add(of(k)).saturating_add(of(v))
+            }),
+        };
+        let text = match &kind {
+            Kind::Scalar { text, .. } => text.len(),
+            _ => 0,
+        };
+        let (nodes, bytes) = (sum(|n| n.nodes).saturating_add(1), sum(|n| n.bytes));
+        Node {
+            spot,
+            nodes,
+            bytes: bytes.saturating_add(text),
+            kind,
+        }
+    }
     /// `null`, `~` or nothing at all.
     pub fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, plain: true, .. }

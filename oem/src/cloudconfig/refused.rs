@@ -76,14 +76,6 @@ pub const KEYS: &[Refused] = &[
     ),
     key("lxd", "run containers with docker or systemd-nspawn"),
     key("mcollective", MANAGER),
-    key(
-        "merge_how",
-        "how layers combine is fixed: see `oem plan`; write the merged cloud-config",
-    ),
-    key(
-        "merge_type",
-        "how layers combine is fixed: see `oem plan`; write the merged cloud-config",
-    ),
     key("migrate", STAGES),
     key(
         "network",

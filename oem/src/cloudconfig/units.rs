@@ -15,6 +15,8 @@ pub struct Unit {
     pub runtime: bool,
     /// Enable it as its `[Install]` section says.
     pub enable: bool,
+    /// Take away the links its `[Install]` section asks for.
+    pub disable: bool,
     /// Mask it.
     pub mask: bool,
     /// The whole unit file.
@@ -135,7 +137,7 @@ pub(super) const SECTION: Section = Section {
 
 impl Unit {
     /// A unit without anything, to be filled.
-    pub(super) fn named(name: impl Into<String>, spot: Spot) -> Unit {
+    pub(crate) fn named(name: impl Into<String>, spot: Spot) -> Unit {
         Unit {
             name: At {
                 spot,
@@ -143,6 +145,7 @@ impl Unit {
             },
             runtime: false,
             enable: false,
+            disable: false,
             mask: false,
             content: None,
             command: None,
@@ -231,6 +234,7 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<Unit>> {
             name,
             runtime,
             enable,
+            disable: false,
             mask,
             content,
             command,
@@ -275,11 +279,13 @@ pub fn network_unit(name: &str) -> bool {
         .any(|s| name.ends_with(s))
 }
 
-fn is_file_name(name: &str) -> bool {
+/// Whether a word can be the name of a file.
+pub fn is_file_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && !name.contains(['/', '\0'])
 }
 
-fn is_unit_name(name: &str) -> bool {
+/// Whether a word can be the name of a unit.
+pub fn is_unit_name(name: &str) -> bool {
     let types = [
         "service",
         "socket",

@@ -65,6 +65,17 @@ pub struct Link {
     pub need: Option<Need>,
 }
 
+/// A directory to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits; those it has, or 0755, unless given.
+    pub mode: Option<u32>,
+    /// `user` or `user:group`; root unless given.
+    pub owner: Option<String>,
+}
+
 impl WriteFile {
     /// A file of the agent's own making.
     pub(super) fn text(

@@ -1,6 +1,7 @@
 //! From what was fetched to a configured machine: `decode -> parse -> plan ->
 //! apply -> report`.
 
+mod merge;
 mod remote;
 
 pub use remote::{Reach, Remote};
@@ -28,11 +29,13 @@ pub struct Intake {
 
 impl Intake {
     /// Takes one layer's parts and adds them above those before. Whatever is
-    /// wrong becomes a finding.
-    pub fn take(&mut self, layer: Layer, parts: &[Part]) {
-        for (number, part) in parts.iter().enumerate() {
+    /// wrong becomes a finding. What large things the parts hold moves out of them.
+    pub fn take(&mut self, layer: Layer, parts: &mut [Part]) {
+        let left_out = merge::left_out(parts);
+        let alone = parts.len() == 1;
+        for (number, part) in parts.iter_mut().enumerate() {
             let sender = match part.name.as_str() {
-                "" if parts.len() == 1 => layer.into(),
+                "" if alone => layer.into(),
                 name => Sender::part(layer, number, name),
             };
             let mut found = part.notes.clone();
@@ -41,12 +44,22 @@ impl Intake {
                 config: CloudConfig::default(),
                 script: None,
             };
-            match &part.content {
+            match &mut part.content {
                 Content::CloudConfig(text) => {
-                    let (config, findings) = cloudconfig::parse(text);
+                    let (keys, wrong) = &left_out[number];
+                    if let Some(what) = wrong {
+                        found.push(Diagnostic::warning(
+                            Spot::default(),
+                            "merge_how",
+                            what.clone(),
+                        ));
+                    }
+                    let (config, findings) = cloudconfig::parse_without(text, keys);
                     input.config = config;
                     found.extend(findings);
                 }
+                // Large, and of no more use in the part.
+                Content::Ignition(_, config) => input.config = std::mem::take(config.as_mut()),
                 Content::Script(script) => input.script = Some(script.clone()),
                 Content::Refused(r) => {
                     let spot = Spot { line: 1, column: 1 };
@@ -74,7 +87,7 @@ impl Intake {
         for (layer, bytes) in layers {
             if let Some(bytes) = bytes {
                 let mut around = Around { metadata, fetch };
-                intake.take(layer, &userdata::open(bytes, &mut around));
+                intake.take(layer, &mut userdata::open(bytes, &mut around));
             }
         }
         if let Some(bytes) = &fetched.network {

@@ -107,11 +107,15 @@ fn expect(case: &Path, name: &str, got: &str) {
     assert_eq!(got, want, "{}", path.display());
 }
 
+fn metadata(case: &Path) -> Metadata {
+    let json = fs::read(case.join("metadata.json")).ok();
+    json.map(|b| serde_json::from_slice(&b).unwrap())
+        .unwrap_or_default()
+}
+
 fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
     let optional = |name: &str| fs::read(case.join(name)).ok();
-    let metadata: Metadata = optional("metadata.json")
-        .map(|b| serde_json::from_slice(&b).unwrap())
-        .unwrap_or_default();
+    let metadata = metadata(case);
     let fetched = Fetched {
         provider: metadata.provider.clone(),
         source: "testdata".into(),
@@ -132,7 +136,7 @@ fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
 /// What `oem validate user-data` prints.
 fn diagnostics(case: &Path) -> String {
     let bytes = fs::read(case.join("user-data")).unwrap();
-    crate::cli::validated(&bytes, "user-data")
+    crate::cli::validated(&bytes, &metadata(case), "user-data")
 }
 
 #[test]

@@ -62,6 +62,20 @@ pub(super) fn add(b: &mut Builder<'_>, origin: Origin, unit: &str, runtime: bool
     Ok(())
 }
 
+/// Plans that the links of `unit` go, where they are.
+pub(super) fn remove(b: &mut Builder<'_>, origin: Origin, unit: &str) -> Result<()> {
+    let Some((path, text)) = find(b, unit)? else {
+        return Ok(());
+    };
+    for (link, _) in Install::parse(&text).links(unit, &path, "/etc/systemd/system") {
+        if let Found::Link(_) = b.look(&link)? {
+            let resource = format!("disable {unit}: link {link}");
+            b.push(resource, origin, Action::Remove { path: link });
+        }
+    }
+    Ok(())
+}
+
 /// The unit's file (of its template, for an instance): path and text.
 fn find(b: &Builder<'_>, name: &str) -> Result<Option<(String, String)>> {
     let template = name.split_once('@').and_then(|(stem, rest)| {

@@ -1,12 +1,17 @@
 //! Files to write.
 
 use super::{Action, Builder, Input, Origin, Sender};
-use crate::cloudconfig::{Base, Encoding, WriteFile, path_fault};
+use crate::cloudconfig::{Base, Directory, Encoding, WriteFile, path_fault};
 use crate::error::Result;
 use crate::root::Found;
 use crate::userdata::unpack::{decode_base64, gunzip};
 
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<()> {
+    for input in inputs {
+        for directory in &input.config.directories {
+            place_directory(b, Origin::at(input.layer, directory.spot), &directory.value)?;
+        }
+    }
     for deferred in [false, true] {
         for input in inputs {
             let files = &input.config.write_files;
@@ -15,6 +20,24 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// One step a directory: the last wish counts, as with files.
+fn place_directory(b: &mut Builder<'_>, origin: Origin, d: &Directory) -> Result<()> {
+    let mode = match (d.mode, b.view.look(&d.path)?) {
+        (Some(mode), _) => mode,
+        (None, Found::Dir { mode, .. }) => mode,
+        (None, _) => 0o755,
+    };
+    let resource = format!("directory {}", d.path);
+    b.steps.retain(|s| s.resource != resource);
+    let action = Action::Directory {
+        path: d.path.clone(),
+        mode,
+        owner: d.owner.clone(),
+    };
+    b.push(resource, origin, action);
     Ok(())
 }
 

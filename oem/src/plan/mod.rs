@@ -28,7 +28,7 @@ pub use accounts::Account;
 pub use change::{Change, change, is_private_dir, keys_path, listed_plain};
 pub use network::add as add_network;
 pub use origin::{Layer, Origin, Sender};
-pub use subst::Values;
+pub use subst::{Values, literal};
 pub use units::{hex, network_dir, unit_dir};
 
 use crate::cloudconfig::{CloudConfig, Group, Need, Verb};

@@ -104,6 +104,22 @@ impl Values {
     }
 }
 
+/// A text that [`Values::expand`] leaves as this is: no placeholder in it counts.
+pub fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        if placeholder(from).is_some() {
+            out.push('\\');
+        }
+        out.push('$');
+        rest = &from[1..];
+    }
+    out + rest
+}
+
 /// The placeholder `text` starts with: index and length.
 fn placeholder(text: &str) -> Option<(usize, usize)> {
     let word = text.strip_prefix('$')?;
@@ -162,6 +178,10 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn literal_text_is_kept(text in "(\\$|\\\\|\\{|\\}|public_ipv4|private_ipv6|x|é)*") {
+            prop_assert_eq!(values().expand(&literal(&text)).unwrap(), text);
+        }
         #[test]
         fn text_without_dollar_is_kept(text in "[^$]*") {
             prop_assert_eq!(values().expand(&text).unwrap(), text);

@@ -164,6 +164,9 @@ fn one(b: &mut Builder<'_>, origin: Origin, unit: &Unit) -> Result<Option<Placed
                 b.push(format!("unmask {name}"), origin, Action::Remove { path });
             }
         }
+        if unit.disable {
+            enable::remove(b, origin, &name)?;
+        }
         if unit.enable && !network_unit(&name) {
             enable::add(b, origin, &name, unit.runtime)?;
         }

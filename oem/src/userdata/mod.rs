@@ -19,7 +19,7 @@ pub use fetch::{Absent, Fetch, Offline, Wanted};
 pub use format::{Format, detect};
 pub use open::{Around, open};
 
-use crate::cloudconfig::Diagnostic;
+use crate::cloudconfig::{CloudConfig, Diagnostic};
 use serde::Serialize;
 
 /// One piece of user-data that is not a wrapping.
@@ -46,6 +46,9 @@ pub struct Part {
 pub enum Content {
     /// A cloud-config, with its header line.
     CloudConfig(String),
+    /// An Ignition configuration, in JSON or as Butane writes it: its text, and
+    /// what it comes to.
+    Ignition(String, Box<CloudConfig>),
     /// A script.
     Script(Script),
     /// Recognised or not, it is not applied.
@@ -90,7 +93,7 @@ impl Part {
     /// Its text, for showing the lines that findings are about.
     pub fn text(&self) -> std::borrow::Cow<'_, str> {
         match &self.content {
-            Content::CloudConfig(text) => text.into(),
+            Content::CloudConfig(text) | Content::Ignition(text, _) => text.into(),
             Content::Script(script) => String::from_utf8_lossy(&script.content),
             Content::Refused(_) => "".into(),
         }

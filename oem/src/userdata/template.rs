@@ -43,7 +43,7 @@ pub fn fill_in(text: &str, metadata: &Metadata) -> Result<String, Diagnostic> {
         .template_from_str(&source)
         .and_then(|t| t.render_captured_to(instance_data(metadata), &mut out));
     if let Err(e) = filled {
-        return Err(explain(&e));
+        return Err(explain(&e, &source));
     }
     Ok(String::from_utf8_lossy(&out.0).into_owned())
 }
@@ -73,12 +73,16 @@ fn add_filters(environment: &mut Environment<'_>) {
     environment.add_test("undefined", |value: Value| value.is_undefined());
 }
 
-fn explain(e: &minijinja::Error) -> Diagnostic {
+fn explain(e: &minijinja::Error, source: &str) -> Diagnostic {
     let line = e.line().and_then(|l| u32::try_from(l).ok()).unwrap_or(1);
     let spot = Spot { line, column: 1 };
     let what = match (e.kind(), e.detail()) {
         (ErrorKind::OutOfFuel, _) => "it does not come to an end".to_owned(),
         (ErrorKind::WriteFailure, _) => format!("it grows over {} MiB", MAX_OUTPUT >> 20),
+        (ErrorKind::UndefinedError, _) => {
+            let text = source.lines().nth(line.saturating_sub(1) as usize);
+            format!("{} has no value", names(text.unwrap_or_default()))
+        }
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     };
@@ -93,6 +97,25 @@ fn explain(e: &minijinja::Error) -> Diagnostic {
         ),
         ErrorKind::SyntaxError => d.hint("to keep `{{` as it is, write `{% raw %}..{% endraw %}`"),
         _ => d,
+    }
+}
+
+/// What is between braces on a line, up to the first filter: names, no secrets.
+fn names(line: &str) -> String {
+    let mut all = Vec::new();
+    let mut rest = line;
+    while let Some(at) = rest.find("{{").or_else(|| rest.find("{%")) {
+        rest = rest.get(at + 2..).unwrap_or_default();
+        let end = rest.find(['|', '}', '%']).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        let plain = |c: &char| !c.is_control();
+        let name: String = name.trim().chars().filter(plain).take(60).collect();
+        all.push(format!("`{name}`"));
+        rest = after;
+    }
+    match all.is_empty() {
+        true => "something".to_owned(),
+        false => all.join(" or "),
     }
 }
 
@@ -233,8 +256,16 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         for (text, line, word) in [
-            ("## template: jinja\n\n{{ v1.region }}", 3, "undefined"),
-            ("## template: jinja\na: {{ nope.x }}", 2, "undefined"),
+            (
+                "## template: jinja\n\n{{ v1.region }}",
+                3,
+                "`v1.region` has no value",
+            ),
+            (
+                "## template: jinja\na: {{ nope.x }}",
+                2,
+                "`nope.x` has no value",
+            ),
             ("## template: jinja\n{% if", 2, "syntax"),
             ("## template: mako\n", 1, "mako"),
             ("## template: jinja\n{{ range(9) }}", 2, "range"),

@@ -31,7 +31,9 @@ fn with(bytes: &[u8], fetch: &mut dyn Fetch) -> Vec<Part> {
 fn shown(parts: &[Part]) -> Vec<String> {
     let one = |p: &Part| {
         let what = match &p.content {
-            Content::CloudConfig(text) => text.trim().replace('\n', "|"),
+            Content::Ignition(text, _) | Content::CloudConfig(text) => {
+                text.trim().replace('\n', "|")
+            }
             Content::Script(s) => format!("{:?} {}", s.when, p.text().trim().replace('\n', "|")),
             Content::Refused(r) => format!("refused: {}", r.what),
         };
@@ -228,8 +230,9 @@ fn bombs_are_limited() {
         );
         parts.len()
     };
-    let big = gzip(&vec![b' '; 40 << 20]);
-    says(&gzip(&vec![0u8; 80 << 20]), "larger than");
+    let big = gzip(&vec![b' '; 20 << 20]);
+    says(&gzip(&vec![0u8; 40 << 20]), "larger than");
+    says(&vec![b' '; 33 << 20], "larger than");
     says(&gzip(b"#cloud-config\n")[..12], "damaged");
     // Each fits, both together do not.
     let part = format!("Content-Transfer-Encoding: base64\n\n{}", base64(&big));

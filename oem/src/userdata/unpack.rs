@@ -5,8 +5,8 @@ use base64::Engine as _;
 use flate2::read::MultiGzDecoder;
 use std::io::Read as _;
 
-/// Largest user-data after unpacking, in bytes.
-pub const MAX: u64 = 64 << 20;
+/// Most that is unpacked and fetched for one layer, in bytes.
+pub const MAX: u64 = 32 << 20;
 /// Unpacks gzip of at most [`MAX`] bytes.
 pub fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
     gunzip_within(bytes, MAX)
