@@ -91,7 +91,7 @@ mod tests {
         for name in ["a", "eth0", "fifteen-letters"] {
             let message = request(7, name);
             assert_eq!(message[..4], (message.len() as u32).to_ne_bytes());
-            assert!(message.len() % 4 == 0 && message.len() >= 36 + name.len() + 1);
+            assert!(message.len().is_multiple_of(4) && message.len() > 36 + name.len());
         }
     }
 
