@@ -59,15 +59,14 @@ pub struct Rename<'a> {
     pub line: u32,
 }
 
-/// Cards to rename, each once. Only those found by their hardware address: a
-/// pattern that fits several cannot name them all.
+/// Cards to rename, each once. What fits several cannot name them all.
 pub fn renames<'a>(network: &'a Network, nics: &'a [Nic]) -> Vec<Rename<'a>> {
     let mut out: Vec<Rename<'a>> = Vec::new();
     for link in &network.links {
         let Kind::Card(card) = &link.kind else {
             continue;
         };
-        let (Some(to), Some(_)) = (&card.rename, &card.mac) else {
+        let Some(to) = &card.rename else {
             continue;
         };
         let mut found = nics.iter().filter(|nic| fits(card, &link.id, nic));

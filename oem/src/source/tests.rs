@@ -237,6 +237,35 @@ fn openstack_service() {
     assert!(fetched.user_data.is_some());
 }
 
+#[test]
+fn openstack_with_debians_format() {
+    let text = "auto eth0\niface eth0 inet dhcp\n";
+    let meta =
+        |path: &str| format!(r#"{{"uuid":"u1","network_config":{{"content_path":"{path}"}}}}"#);
+    let double = serve(&[
+        (
+            "GET /openstack/latest/meta_data.json",
+            ok(&meta("/content/0000")),
+        ),
+        ("GET /openstack/content/0000", ok(text)),
+    ]);
+    let found = fetch(Source::OpenStack, &scene(&[&double.url]), LONG);
+    let network = found.unwrap().unwrap().fetched.network;
+    assert_eq!(network.as_deref(), Some(text.as_bytes()));
+    let path = |meta: String| {
+        openstack::interfaces_path(&Raw::from([("meta_data.json".into(), meta.into_bytes())]))
+    };
+    assert_eq!(path(meta("/content/0000")).as_deref(), Some("content/0000"));
+    for wrong in [
+        "/content/../latest/user_data",
+        "/content/",
+        "content/a?b",
+        "/etc/passwd",
+    ] {
+        assert_eq!(path(meta(wrong)), None, "{wrong}");
+    }
+}
+
 /// A root with leases: a shared network's server first, which is no router.
 fn cloudstack_scene(port: u16, servers: &[&str]) -> (tempfile::TempDir, Scene) {
     let root = tempfile::tempdir().unwrap();

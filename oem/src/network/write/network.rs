@@ -74,7 +74,8 @@ fn find(link: &Link, file: &mut File) {
     }
     let by_others = card.mac.is_some() || !card.drivers.is_empty();
     match (&card.rename, &card.name) {
-        (Some(new), _) if card.mac.is_none() => file.set("Name", new),
+        // Under both names: it may not have its new one yet.
+        (Some(new), Some(old)) if card.mac.is_none() => file.set("Name", format!("{new} {old}")),
         (None, Some(name)) => file.set("Name", name),
         (None, None) if !by_others => file.set("Name", &link.id),
         _ => {}
