@@ -114,7 +114,9 @@ fn one(
     } else {
         Some(r.fields(body, path, &known, &later)?)
     };
-    if section != "ethernets"
+    // A card that nothing else tells is found by its id, which is then a name.
+    let told = |f: &Fields<'_>| f.get("match").is_some();
+    if (section != "ethernets" || !fields.as_ref().is_some_and(told))
         && let Err((what, hint)) = interface(&link.id)
     {
         r.error(link.spot, path, what, hint);
@@ -202,18 +204,17 @@ fn card(fields: &Fields<'_>, r: &mut Reader) -> Option<Card> {
     let mut card = Card::default();
     if let Some(node) = fields.get("match") {
         let known = ["name", "macaddress", "driver"];
-        if let Some(by) = r.fields(node, &fields.key("match"), &known, &[]) {
-            card.name = get(&by, r, "name", pattern);
-            card.mac = get(&by, r, "macaddress", mac);
-            card.drivers = words(&by, r, "driver", pattern);
-            if card == Card::default() {
-                if known.iter().any(|key| by.get(key).is_some()) {
-                    // It was unreadable: less of a condition would catch other cards.
-                    return None;
-                }
-                // An empty `match` is every card, says netplan.
-                card.name = Some("*".to_owned());
+        let by = r.fields(node, &fields.key("match"), &known, &[])?;
+        card.name = get(&by, r, "name", pattern);
+        card.mac = get(&by, r, "macaddress", mac);
+        card.drivers = words(&by, r, "driver", pattern);
+        if card == Card::default() {
+            if known.iter().any(|key| by.get(key).is_some()) {
+                // It was unreadable: less of a condition would catch other cards.
+                return None;
             }
+            // An empty `match` is every card, says netplan.
+            card.name = Some("*".to_owned());
         }
     }
     card.rename = get(fields, r, "set_name", interface);
