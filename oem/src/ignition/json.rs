@@ -169,7 +169,7 @@ impl<'a> Parser<'a> {
     }
 
     fn escape(&mut self) -> Result<char, Diagnostic> {
-        let code = self.rest.bytes().nth(1);
+        let code = self.rest.as_bytes().get(1).copied();
         let c = match code {
             Some(b'n') => '\n',
             Some(b't') => '\t',
