@@ -19,7 +19,7 @@
 //!
 //! What an interrupted [`Work::install`] leaves in the state's folder, and what
 //! another one goes on with: `journal.json` (windows that are on the disk), `part`
-//! (the start of a long frame), `uki-DIGEST` (the kernel image). None of it is
+//! (the start of a long frame), `kernel` (the start of the kernel image). None of it is
 //! trusted. At most 1 MiB is fetched twice.
 
 mod answered;
@@ -58,5 +58,6 @@ pub const ROOT: &str = "usr/share/holdfast/update/root.json";
 /// The journal of an installation, in the state's folder.
 pub const JOURNAL: &str = "journal.json";
 
-/// Bytes after which what was fetched is flushed: the most that is fetched twice.
-const STEP: u64 = 1 << 20;
+/// Bytes after which what was fetched is flushed. Power cuts make twice as many be fetched
+/// again, at most: those, and those that were flushed and not yet noted on the disk.
+const STEP: u64 = 384 << 10;

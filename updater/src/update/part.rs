@@ -1,9 +1,13 @@
-//! The start of a long frame, kept for the next time. Frames of patches stand for
-//! 8 MiB; without this, a resume would fetch one of them from its start.
+//! The start of something long that is fetched (a kernel image, a frame of a patch, which
+//! stands for 8 MiB), kept for the next time: without it, a resume would begin anew.
+//!
+//! How long a file is says nothing about what is in it. After a power cut, ext4 shows
+//! zeros where bytes were not flushed. So the file's head says how many were, and only
+//! after they were.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -11,27 +15,49 @@ use nix::fcntl::OFlag;
 use super::STEP;
 use crate::release::Digest;
 
-/// The file's head: digest of the data file, number of the window.
-const HEAD: usize = 32 + 8;
+/// The file's head: digest of the data file, number of the window, bytes that are on the
+/// disk.
+pub(super) const HEAD: usize = 32 + 8 + 8;
+/// Where the last of these is.
+const KEPT: u64 = 32 + 8;
 
-/// The file. Nothing in it is trusted: the frame's digest is checked when it is
-/// complete.
+/// The file. Nothing in it is trusted: a digest is checked when it is complete.
 #[derive(Debug)]
 pub(super) struct Part {
     path: PathBuf,
     data: Digest,
-    open: Option<(u64, File)>,
-    unflushed: u64,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    number: u64,
+    file: File,
+    /// Bytes behind the head that are written, and that are on the disk.
+    written: u64,
+    kept: u64,
+}
+
+impl Open {
+    /// Brings what is written to the disk, and then says so. That it says so needs no
+    /// flush of its own: the next one takes it along.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.kept < self.written {
+            self.file.sync_data()?;
+            self.kept = self.written;
+            self.file.write_all_at(&self.kept.to_le_bytes(), KEPT)?;
+        }
+        Ok(())
+    }
 }
 
 impl Part {
-    /// For frames of the data file with digest `data`.
+    /// For the frames of the data file with digest `data`, or for that file as a whole.
     pub(super) fn new(path: &Path, data: Digest) -> Self {
         Part {
             path: path.to_owned(),
             data,
             open: None,
-            unflushed: 0,
         }
     }
 
@@ -42,39 +68,58 @@ impl Part {
     }
 
     fn read(&mut self, number: u64, length: u64) -> Option<Vec<u8>> {
-        let mut file = options().append(true).open(&self.path).ok()?;
+        let mut file = options().open(&self.path).ok()?;
         let mut head = [0; HEAD];
         file.read_exact(&mut head).ok()?;
-        if head != self.head(number) {
+        let (identity, kept) = head.split_at(KEPT as usize);
+        if *identity != self.identity(number) {
             return None;
         }
+        let kept = u64::from_le_bytes(kept.try_into().ok()?).min(length);
         let mut bytes = Vec::new();
-        (&file).take(length).read_to_end(&mut bytes).ok()?;
-        file.set_len(HEAD as u64 + bytes.len() as u64).ok()?;
-        self.open = Some((number, file));
+        (&file).take(kept).read_to_end(&mut bytes).ok()?;
+        let written = bytes.len() as u64;
+        self.open = Some(Open {
+            number,
+            file,
+            written,
+            kept: written,
+        });
         Some(bytes)
     }
 
     /// More bytes of the frame of window `number`.
     pub(super) fn append(&mut self, number: u64, bytes: &[u8]) -> io::Result<()> {
-        let there = self.open.take_if(|(open, _)| *open == number);
-        let mut file = match there {
-            Some((_, file)) => file,
-            None => {
-                let mut file = options().append(true).create(true).open(&self.path)?;
-                file.set_len(0)?;
-                file.write_all(&self.head(number))?;
-                file
-            }
+        let there = self.open.take().filter(|open| open.number == number);
+        let mut open = match there {
+            Some(open) => open,
+            None => self.begin(number)?,
         };
-        file.write_all(bytes)?;
-        self.unflushed += bytes.len() as u64;
-        if self.unflushed >= STEP {
-            file.sync_data()?;
-            self.unflushed = 0;
+        open.file.write_all_at(bytes, HEAD as u64 + open.written)?;
+        open.written += bytes.len() as u64;
+        if open.written - open.kept >= STEP {
+            open.flush()?;
         }
-        self.open = Some((number, file));
+        self.open = Some(open);
         Ok(())
+    }
+
+    fn begin(&self, number: u64) -> io::Result<Open> {
+        let file = options().create(true).open(&self.path)?;
+        file.set_len(0)?;
+        file.write_all_at(&self.identity(number), 0)?;
+        file.write_all_at(&[0; 8], KEPT)?;
+        Ok(Open {
+            number,
+            file,
+            written: 0,
+            kept: 0,
+        })
+    }
+
+    /// Brings all of it to the disk.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.open.as_mut().map_or(Ok(()), Open::flush)
     }
 
     /// It is not needed any more, or wrong.
@@ -86,8 +131,8 @@ impl Part {
         }
     }
 
-    fn head(&self, number: u64) -> [u8; HEAD] {
-        let mut head = [0; HEAD];
+    fn identity(&self, number: u64) -> [u8; KEPT as usize] {
+        let mut head = [0; KEPT as usize];
         head[..32].copy_from_slice(&self.data.0);
         head[32..].copy_from_slice(&number.to_le_bytes());
         head
@@ -98,6 +143,7 @@ fn options() -> fs::OpenOptions {
     let mut options = File::options();
     options
         .read(true)
+        .write(true)
         .mode(0o600)
         .custom_flags(OFlag::O_NOFOLLOW.bits());
     options
@@ -128,18 +174,21 @@ mod tests {
         assert!(first.resume(3, 100).is_empty());
         first.append(3, b"one ").unwrap();
         first.append(3, b"two ").unwrap();
+        first.flush().unwrap();
         assert!(part(2).resume(3, 100).is_empty());
         assert!(part(1).resume(4, 100).is_empty());
         // Goes on after what is there; never longer than the frame.
         let mut second = part(1);
         assert_eq!(second.resume(3, 100), b"one two ");
         second.append(3, b"three").unwrap();
+        second.flush().unwrap();
         assert_eq!(part(1).resume(3, 100), b"one two three");
         assert_eq!(part(1).resume(3, 4), b"one ");
-        assert_eq!(part(1).resume(3, 100), b"one ");
+        assert_eq!(part(1).resume(3, 100), b"one two three");
         // Another frame takes its place.
         let mut third = part(1);
         third.append(4, b"four").unwrap();
+        third.flush().unwrap();
         assert_eq!(part(1).resume(4, 100), b"four");
         assert!(part(1).resume(3, 100).is_empty());
         third.clear().unwrap();
@@ -147,5 +196,27 @@ mod tests {
         assert!(part(1).resume(4, 100).is_empty());
         fs::write(&path, b"short").unwrap();
         assert!(part(1).resume(4, 100).is_empty());
+    }
+    /// Seen on a machine whose power was cut: the file was as long as what had been
+    /// written, and zero where it had not been flushed.
+    #[test]
+    fn what_was_not_flushed_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part");
+        let mut part = Part::new(&path, Digest([1; 32]));
+        let piece = vec![7; 64 * 1024];
+        for _ in 0..=STEP / piece.len() as u64 {
+            part.append(0, &piece).unwrap();
+        }
+        let written = fs::metadata(&path).unwrap().len() - HEAD as u64;
+        let mut again = Part::new(&path, Digest([1; 32]));
+        let kept = again.resume(0, u64::MAX).len() as u64;
+        assert!(kept >= STEP && kept < written, "{kept} of {written}");
+        // What comes next takes the place of what does not count.
+        again.append(0, b"next").unwrap();
+        again.flush().unwrap();
+        let bytes = Part::new(&path, Digest([1; 32])).resume(0, u64::MAX);
+        assert_eq!(bytes.len() as u64, kept + 4);
+        assert!(bytes.ends_with(b"next"));
     }
 }

@@ -44,10 +44,11 @@ impl Windows for Fetched<'_> {
             stop: self.stop,
             sink,
         };
-        Applier::new(self.plan, self.old, start)
+        let applied = Applier::new(self.plan, self.old, start)
             .with_part(kept)
-            .run(&mut *self.source, &mut receiver)?;
-        Ok(())
+            .run(&mut *self.source, &mut receiver);
+        self.part.flush()?;
+        Ok(applied?)
     }
 }
 

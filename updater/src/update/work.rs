@@ -25,6 +25,8 @@ use crate::verity::{self, BLOCK};
 
 /// The start of a frame, in the state's folder.
 const PART: &str = "part";
+/// The kernel image as far as it came, there too.
+pub(super) const KERNEL: &str = "kernel";
 
 /// All that an installation works on.
 pub struct Work<'a, 'e> {
@@ -122,7 +124,9 @@ impl Work<'_, '_> {
         for (number, choice) in ways.iter().enumerate() {
             let error = match self.go(offer, &uki, choice.way, running.as_ref()) {
                 Ok(()) => {
-                    kernel::clear(state, None).map_err(failed)?;
+                    Part::new(&state.join(KERNEL), offer.release.uki.sha256)
+                        .clear()
+                        .map_err(failed)?;
                     return Ok(Done::Installed);
                 }
                 Err(error) => error,
@@ -182,16 +186,21 @@ impl Work<'_, '_> {
     fn kernel(&mut self, offer: &Offer) -> Result<Vec<u8>, Error> {
         let artefact = &offer.release.uki;
         let (tell, stop) = (&mut *self.tell, self.stop);
-        let fetched = kernel::fetch(artefact, self.state, self.source, &mut |done| {
-            tell(&Event::Kernel {
-                done,
-                total: artefact.length,
-            });
-            if stop() {
-                return Err(io::Error::other("stopped"));
-            }
-            Ok(())
-        });
+        let fetched = kernel::fetch(
+            artefact,
+            &self.state.join(KERNEL),
+            self.source,
+            &mut |done| {
+                tell(&Event::Kernel {
+                    done,
+                    total: artefact.length,
+                });
+                if stop() {
+                    return Err(io::Error::other("stopped"));
+                }
+                Ok(())
+            },
+        );
         if fetched.is_err() && stop() {
             return Err(Error::Stopped);
         }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::world::{Build, World, builds, noise};
+use crate::update::work::KERNEL;
 use crate::update::{Done, Error};
 use crate::verity::BLOCK;
 
@@ -16,9 +17,7 @@ fn f3_a_state_folder_that_cannot_be_written_is_told() {
     world.publish(&release);
     let offer = world.check().unwrap().offer.unwrap();
     // Not even root writes to a file's name that a folder has.
-    let kernel = world
-        .path("state")
-        .join(format!("uki-{}", release.uki.sha256));
+    let kernel = world.path("state").join(KERNEL);
     fs::create_dir(&kernel).unwrap();
     let (done, _) = world.update(&mut world.source());
     let error = done.unwrap_err();
