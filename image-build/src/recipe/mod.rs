@@ -65,7 +65,8 @@ pub struct Recipe {
     /// Fixed host name, if any.
     pub hostname: Option<String>,
     /// Kernel modules to keep: paths below `kernel/`, without `.ko`; a folder keeps
-    /// all that is in it. Dependencies are kept too.
+    /// all that is in it, but for entries below it that begin with `!`. Dependencies
+    /// are kept too.
     pub modules: BTreeSet<String>,
     /// Packages whose hand-written maintainer scripts were looked at and are covered.
     pub accept_scripts: BTreeSet<String>,

@@ -18,7 +18,7 @@ use tests::releases::{Release, releases};
 use tests::server::{Sent, Server};
 
 /// Kills on each firmware, if the environment does not say: one takes a minute.
-const KILLS: u32 = 6;
+const KILLS: u32 = 4;
 /// Most bytes that may be fetched twice because of one kill: blocks, kernel image,
 /// indexes and metadata together.
 const LOSS: u64 = 1 << 20;

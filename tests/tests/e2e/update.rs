@@ -189,13 +189,25 @@ fn story(name: &str, firmware: Firmware) -> Result<()> {
 
     story.comes_back_from(Release::Panic, || Ok(()))?;
     story.comes_back_from(Release::Corrupt, || damage(guest))?;
-    story.comes_back_from(Release::Sick, || Ok(()))?;
-    story.comes_back_from(Release::Stuck, || Ok(()))?;
-    story.comes_back_from(Release::Wedged, || Ok(()))?;
+    for release in judged(firmware) {
+        story.comes_back_from(*release, || Ok(()))?;
+    }
     story.install_from_stick(Release::Next)?;
     story.moves_to(Release::Next)?;
     assert_eq!(guest.sh(STATE)?, state, "the updates changed state");
     story.guest.shut_down()
+}
+
+/// Releases that the system itself finds bad, by health checks, deadline and watchdog. The
+/// way back is the one after a panic, which both firmwares go; each of these takes minutes.
+/// `make soak` has all on both.
+fn judged(firmware: Firmware) -> &'static [Release] {
+    let all = std::env::var_os("HOLDFAST_SOAK").is_some();
+    match firmware {
+        _ if all => &[Release::Sick, Release::Stuck, Release::Wedged],
+        Firmware::Bios => &[Release::Sick],
+        _ => &[Release::Stuck, Release::Wedged],
+    }
 }
 
 /// Overwrites a block of the installed release on the disk, after the updater has read

@@ -151,11 +151,14 @@ fn load(
     Ok(loaded)
 }
 
-/// True if the recipe lists the module itself or a folder above it.
+/// True if the recipe lists the module itself or a folder above it, and nothing nearer with a `!`.
 fn is_listed(path: &str, listed: &BTreeSet<String>) -> bool {
     let path = path.trim_start_matches("kernel/").trim_end_matches(".ko");
     let mut at = Some(path);
     while let Some(p) = at {
+        if listed.contains(&format!("!{p}")) {
+            return false;
+        }
         if listed.contains(p) {
             return true;
         }
@@ -352,6 +355,29 @@ mod tests {
         );
         assert!(devnames(&modules).ends_with("fuse fuse c10:229\n"));
         assert_eq!(normal("a-b[0-9]c-d"), "a_b[0-9]c_d");
+    }
+
+    #[test]
+    fn the_nearest_entry_decides() {
+        let modules = [
+            ("drivers/md/dm-mod.ko", ""),
+            ("drivers/md/dm-vdo/dm-vdo.ko", "depends=dm-mod"),
+            ("drivers/md/dm-vdo/tool.ko", ""),
+            ("fs/smb/server/ksmbd.ko", "depends=md4"),
+            ("crypto/md4.ko", ""),
+        ];
+        let listed = [
+            "drivers/md",
+            "!drivers/md/dm-vdo",
+            "drivers/md/dm-vdo/tool",
+            "!fs/smb/server",
+            "**",
+        ];
+        let names = |listed| loaded(&modules, listed).into_keys().collect::<Vec<_>>();
+        assert_eq!(names(&listed), ["dm_mod", "md4", "tool"]);
+        // What is needed comes whatever the recipe leaves out.
+        let all = ["!crypto/md4", "**"];
+        assert!(names(&all).contains(&"md4".to_owned()));
     }
 
     #[test]
