@@ -30,6 +30,20 @@ pub struct Metadata {
     pub attributes: BTreeMap<String, String>,
 }
 
+impl Metadata {
+    /// Public and private IPv4, public and private IPv6.
+    pub fn addresses(&self) -> [Option<String>; 4] {
+        let v4 = |a: Option<Ipv4Addr>| a.map(|a| a.to_string());
+        let v6 = |a: Option<Ipv6Addr>| a.map(|a| a.to_string());
+        [
+            v4(self.public_ipv4),
+            v4(self.private_ipv4),
+            v6(self.public_ipv6),
+            v6(self.private_ipv6),
+        ]
+    }
+}
+
 /// What is kept of each instance, in a directory of its [`instance_name`].
 pub const INSTANCES: &str = "/var/lib/oem/instances";
 

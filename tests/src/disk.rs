@@ -3,7 +3,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use image_build::error::{Context, Result};
+use std::path::Path;
+
+use image_build::error::{Context, Error, Result};
+use image_build::inspect::FoundPartition;
 
 /// Where `needle` is in the `length` bytes of a file that begin at `start`; counted from
 /// there.
@@ -18,4 +21,12 @@ pub fn find(file: &File, start: u64, length: u64, needle: &[u8]) -> Result<Optio
         }
     }
     Ok(None)
+}
+
+/// One partition of an image.
+pub fn partition(image: &Path, number: u32) -> Result<FoundPartition> {
+    let all = image_build::inspect::read(image, false)?.partitions;
+    all.into_iter()
+        .find(|partition| partition.number == number)
+        .ok_or_else(|| Error::refused(format!("{} has no partition {number}", image.display())))
 }

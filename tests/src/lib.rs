@@ -2,6 +2,7 @@
 //! doubles of the outside world.
 
 pub mod bench;
+mod connection;
 pub mod debian;
 pub mod disk;
 pub mod fixture;

@@ -4,7 +4,7 @@
 //! Protocol: OCI distribution specification 1.1, the part of `docker pull`.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use flate2::{Compression, GzBuilder};
 use image_build::error::{Context, Result};
-use image_build::simulate::http::{Parsed, Request, Response, parse};
+use image_build::simulate::http::{Request, Response};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+
+use crate::connection::serve;
 
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-/// A client that says nothing for so long is left alone.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// A file of a container image.
 #[derive(Debug, Clone)]
@@ -214,7 +214,17 @@ impl Registry {
                 let (content, seen) = (Arc::clone(&content), Arc::clone(&seen));
                 let Ok(stream) = stream else { continue };
                 // A client that goes away is no failure of the registry.
-                std::thread::spawn(move || serve(stream, &content, &seen));
+                std::thread::spawn(move || {
+                    serve(stream, |request, to| {
+                        let response = content.respond(request);
+                        let line =
+                            format!("{} {} {}", request.method, request.path, response.status);
+                        seen.lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(line);
+                        to.write_all(&response.encode(request))
+                    })
+                });
             }
         });
         Ok(Registry {
@@ -251,40 +261,6 @@ impl Drop for Registry {
         drop(TcpStream::connect(self.address));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
-        }
-    }
-}
-
-fn serve(
-    mut stream: TcpStream,
-    content: &Content,
-    seen: &Mutex<Vec<String>>,
-) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(IDLE))?;
-    let (mut input, mut buffer) = (Vec::new(), [0; 8192]);
-    loop {
-        match parse(&input) {
-            Parsed::Incomplete => match stream.read(&mut buffer)? {
-                0 => return Ok(()),
-                n => input.extend_from_slice(&buffer[..n]),
-            },
-            Parsed::Bad(status) => {
-                return stream.write_all(&Response::status(status).encode(&Request::default()));
-            }
-            Parsed::Whole(request, used) => {
-                input.drain(..used);
-                let response = content.respond(&request);
-                seen.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(format!(
-                        "{} {} {}",
-                        request.method, request.path, response.status
-                    ));
-                stream.write_all(&response.encode(&request))?;
-                if !request.keep_alive {
-                    return Ok(());
-                }
-            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! QEMU's user network at `10.0.2.2`. It can be slow, and it remembers what it sent.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -14,10 +14,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use image_build::error::{Context, Result};
-use image_build::simulate::http::{Parsed, Request, Response, parse};
+use image_build::simulate::http::{Request, Response};
 
-/// A client that says nothing for so long is left alone.
-const IDLE: Duration = Duration::from_secs(60);
+use crate::connection::serve;
+
 /// Bytes written at once.
 const PIECE: usize = 16 << 10;
 
@@ -66,7 +66,7 @@ impl Server {
                 let shared = Arc::clone(&of_thread);
                 let Ok(stream) = stream else { continue };
                 // A client that goes away is no failure of the server.
-                std::thread::spawn(move || serve(stream, &shared));
+                std::thread::spawn(move || serve(stream, |request, to| shared.answer(request, to)));
             }
         });
         Ok(Server {
@@ -196,30 +196,6 @@ fn range(text: &str, length: u64) -> Option<Range<u64>> {
         last => last.parse::<u64>().ok()?.saturating_add(1).min(length),
     };
     (first < end).then_some(first..end)
-}
-
-fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(IDLE))?;
-    stream.set_nodelay(true)?;
-    let (mut input, mut buffer) = (Vec::new(), [0; 8192]);
-    loop {
-        match parse(&input) {
-            Parsed::Incomplete => match stream.read(&mut buffer)? {
-                0 => return Ok(()),
-                n => input.extend_from_slice(&buffer[..n]),
-            },
-            Parsed::Bad(status) => {
-                return stream.write_all(&Response::status(status).encode(&Request::default()));
-            }
-            Parsed::Whole(request, used) => {
-                input.drain(..used);
-                shared.answer(&request, &mut stream)?;
-                if !request.keep_alive {
-                    return Ok(());
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::read::{Fields, Reader};
 use super::shell::quote;
 use super::tasks::{Frequency, Phase, Task};
 use super::write_files::{Base, Encoding, SECTION, WriteFile};
-use crate::userdata::unpack::decode_base64;
+use crate::userdata::data_url;
 
 /// Where content comes from.
 pub(super) enum Source {
@@ -63,42 +63,35 @@ pub(super) fn source(node: &Node, at: &str, r: &mut Reader) -> Option<Source> {
         r.error(f.spot, at, "a source needs a `uri`", "");
         return None;
     };
-    let Some(data) = uri.value.strip_prefix("data:") else {
-        let web = ["https://", "http://"]
-            .iter()
-            .any(|s| uri.value.starts_with(s));
-        if !web {
-            let hint = "one of https://, http://, data:";
-            r.error(
-                uri.spot,
-                &f.key("uri"),
-                "not an address to fetch from",
-                hint,
-            );
-            return None;
-        }
-        let mut request = String::new();
-        for (name, value) in headers(&f, r) {
-            request += &format!("-H {} ", quote(&format!("{name}: {value}")));
-        }
-        return Some(Source::Web(request + &quote(&uri.value)));
+    let address = uri.value.as_str();
+    let is = |scheme: &str| {
+        address
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
-    let bytes = data.split_once(',').and_then(|(kind, data)| {
-        if kind.ends_with(";base64") {
-            decode_base64(&unescape(data))
-        } else {
-            Some(unescape(data))
+    if is("data:") {
+        let bytes = data_url::decode(address);
+        if bytes.is_none() {
+            let hint = "RFC 2397: `data:;base64,aGk=`";
+            r.error(uri.spot, &f.key("uri"), "not a data URI", hint);
         }
-    });
-    if bytes.is_none() {
+        return bytes.map(Source::Data);
+    }
+    if !is("https://") && !is("http://") {
+        let hint = "one of https://, http://, data:";
         r.error(
             uri.spot,
             &f.key("uri"),
-            "not a data URI",
-            "RFC 2397: `data:;base64,aGk=`",
+            "not an address to fetch from",
+            hint,
         );
+        return None;
     }
-    bytes.map(Source::Data)
+    let mut request = String::new();
+    for (name, value) in headers(&f, r) {
+        request += &format!("-H {} ", quote(&format!("{name}: {value}")));
+    }
+    Some(Source::Web(request + &quote(address)))
 }
 
 fn headers(f: &Fields<'_>, r: &mut Reader) -> Vec<(String, String)> {
@@ -110,27 +103,6 @@ fn headers(f: &Fields<'_>, r: &mut Reader) -> Vec<(String, String)> {
     for (name, value) in entries {
         if let (Some(name), Some(value)) = (r.line(name, &path), r.line(value, &path)) {
             out.push((name.value, value.value));
-        }
-    }
-    out
-}
-
-/// `%41` and the like.
-fn unescape(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(b) = bytes.get(at) {
-        let hex = (*b == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(value) => {
-                out.push(value);
-                at += 3;
-            }
-            None => {
-                out.push(*b);
-                at += 1;
-            }
         }
     }
     out

@@ -4,7 +4,7 @@
 use super::Reading;
 use crate::cloudconfig::{Node, Spot};
 use crate::userdata::fetch::{Absent, Hash, Wanted};
-use crate::userdata::unpack;
+use crate::userdata::{data_url, unpack};
 
 /// Fields of a resource, in Butane's spelling.
 const FIELDS: &[&str] = &[
@@ -178,7 +178,7 @@ fn fetch(
         .to_ascii_lowercase();
     match scheme.as_str() {
         "data" => {
-            let bytes = data_url(source);
+            let bytes = data_url::decode(source);
             if bytes.is_none() {
                 let hint = "e.g. `data:,text` with %-escapes, or `data:;base64,dGV4dA==`";
                 c.r.error(spot, key, "not a data URL (RFC 2397)", hint);
@@ -223,64 +223,6 @@ fn fetch(
                 "data:, http: or https:",
             );
             None
-        }
-    }
-}
-
-/// RFC 2397: `data:[TYPE][;base64],DATA`.
-pub fn data_url(url: &str) -> Option<Vec<u8>> {
-    let rest = url
-        .get(..5)
-        .filter(|s| s.eq_ignore_ascii_case("data:"))
-        .and(url.get(5..))?;
-    let (kind, data) = rest.split_once(',')?;
-    let bytes = percent_decoded(data);
-    if kind.trim_end().to_ascii_lowercase().ends_with(";base64") {
-        unpack::decode_base64(&bytes)
-    } else {
-        Some(bytes)
-    }
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, next)) = rest.split_first() {
-        let digit = |i: usize| next.get(i).and_then(|b| char::from(*b).to_digit(16));
-        match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.extend(u8::try_from(high * 16 + low));
-                rest = &next[2..];
-            }
-            _ => {
-                out.push(*first);
-                rest = next;
-            }
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn data_urls_are_decoded() {
-        for (url, want) in [
-            ("data:,hello%20there%0a", Some(&b"hello there\n"[..])),
-            (
-                "DATA:text/plain;charset=utf-8,%c3%a9%zz",
-                Some("é%zz".as_bytes()),
-            ),
-            ("data:;base64,aGk=", Some(b"hi")),
-            ("data:text/plain;base64,aG%6b", Some(b"hi")),
-            ("data:", None),
-            ("data:;base64,%%", None),
-            ("http://x/,", None),
-            ("dat", None),
-        ] {
-            assert_eq!(data_url(url).as_deref(), want, "{url}");
         }
     }
 }

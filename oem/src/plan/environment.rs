@@ -1,6 +1,6 @@
 //! The provider's addresses in /etc/environment, as CoreOS had them.
 
-use super::subst::{NAMES, of_metadata};
+use super::subst::NAMES;
 use super::{Action, Builder, Layer};
 use crate::error::Result;
 use crate::metadata::Metadata;
@@ -9,7 +9,7 @@ const PATH: &str = "/etc/environment";
 
 /// Merges the addresses, unless `write_files` owns the file.
 pub(super) fn add(b: &mut Builder<'_>, metadata: &Metadata) -> Result<()> {
-    let values = of_metadata(metadata);
+    let values = metadata.addresses();
     let owned = b.steps.iter().any(|s| s.resource == format!("file {PATH}"));
     if owned || values.iter().all(Option::is_none) {
         return Ok(());

@@ -6,7 +6,7 @@ use crate::metadata::Metadata;
 use crate::root::SystemView;
 use std::fmt;
 
-/// Names in the text and in /etc/environment.
+/// Names in the text and in /etc/environment, in the order of [`Metadata::addresses`].
 pub const NAMES: [(&str, &str); 4] = [
     ("public_ipv4", "COREOS_PUBLIC_IPV4"),
     ("private_ipv4", "COREOS_PRIVATE_IPV4"),
@@ -42,22 +42,10 @@ impl Unset {
     }
 }
 
-/// Values of the provider, in the order of [`NAMES`].
-pub fn of_metadata(m: &Metadata) -> [Option<String>; 4] {
-    let v4 = |a: Option<std::net::Ipv4Addr>| a.map(|a| a.to_string());
-    let v6 = |a: Option<std::net::Ipv6Addr>| a.map(|a| a.to_string());
-    [
-        v4(m.public_ipv4),
-        v4(m.private_ipv4),
-        v6(m.public_ipv6),
-        v6(m.private_ipv6),
-    ]
-}
-
 impl Values {
     /// Takes the provider's values, else what /etc/environment already says.
     pub fn new(metadata: &Metadata, view: &dyn SystemView) -> Result<Values> {
-        let mut values = of_metadata(metadata);
+        let mut values = metadata.addresses();
         let file = view.read("/etc/environment")?.unwrap_or_default();
         let file = String::from_utf8_lossy(&file);
         for (slot, (_, variable)) in values.iter_mut().zip(NAMES) {

@@ -7,6 +7,7 @@
 //! vendor-data, user-data.
 
 pub mod archive;
+pub mod data_url;
 pub mod fetch;
 pub mod format;
 pub mod include;

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use image_build::disk::layout::number;
 use image_build::error::{Context, Error, Result};
 use image_build::run::{Firmware, MachineConfig, Storage};
-use tests::disk::find;
+use tests::disk::{find, partition};
 use tests::fixture::{build_image, guest_dir, work_dir};
 use tests::guest::{BOOT, Guest, config};
 
@@ -153,12 +154,7 @@ fn refuses(
     fs::copy(variables_of(enrolled), variables_of(&disk))
         .environment(|| "copying the firmware's variables".to_owned())?;
     let (changed, copy) = copied(name, image)?;
-    let found = image_build::inspect::read(&changed, false)?;
-    let esp = found
-        .partitions
-        .iter()
-        .find(|p| p.number == image_build::disk::layout::number::ESP)
-        .ok_or_else(|| Error::refused("the image has no ESP"))?;
+    let esp = partition(&changed, number::ESP)?;
     while let Some(at) = find(&copy, esp.start, esp.bytes, needle)? {
         invert(&copy, esp.start + at)?;
     }

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use image_build::disk::layout::number;
 use image_build::error::{Context, Error, Result};
 use image_build::run::{Firmware, Storage};
 use serde_json::json;
-use tests::disk::find;
+use tests::disk::{find, partition};
 use tests::guest::{COMMAND, Guest, config_of};
 use tests::releases::{Release, Site, releases};
 
@@ -216,12 +217,7 @@ fn damage(guest: &Guest) -> Result<()> {
     let what = || "reading the release".to_owned();
     let path = releases()?.image(Release::Corrupt);
     let image = std::fs::File::open(&path).environment(what)?;
-    let found = image_build::inspect::read(&path, false)?;
-    let usr = found
-        .partitions
-        .iter()
-        .find(|p| p.number == image_build::disk::layout::number::USR_A)
-        .ok_or_else(|| Error::refused("the image has no usr partition"))?;
+    let usr = partition(&path, number::USR_A)?;
     // A text that systemd has and nothing else in the image.
     let block = find(&image, usr.start, usr.bytes, b"systemd.crash_reboot")?
         .ok_or_else(|| Error::refused("systemd does not have that text"))?

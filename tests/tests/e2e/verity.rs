@@ -5,8 +5,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use image_build::disk::layout::number;
 use image_build::error::{Context, Error, Result};
-use tests::disk::find;
+use tests::disk::{find, partition};
 use tests::fixture::{fixture, work_dir};
 use tests::guest::{Guest, config};
 
@@ -37,12 +38,7 @@ pub fn copied(name: &str, image: &Path) -> Result<(PathBuf, File)> {
 /// A copy of the raw image with the byte at `offset` of /usr inverted.
 fn flipped(name: &str, offset: impl FnOnce(&File, u64, u64) -> Result<u64>) -> Result<PathBuf> {
     let (path, copy) = copied(name, &fixture()?.raw)?;
-    let found = image_build::inspect::read(&path, false)?;
-    let usr = found
-        .partitions
-        .iter()
-        .find(|p| p.number == image_build::disk::layout::number::USR_A)
-        .ok_or_else(|| Error::refused("the image has no usr partition"))?;
+    let usr = partition(&path, number::USR_A)?;
     let at = usr.start + offset(&copy, usr.start, usr.bytes)?;
     invert(&copy, at)?;
     Ok(path)
