@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::Failure;
 use super::output::{print, print_json};
-use super::place::{PlaceArgs, failure, megabytes};
+use super::place::{PlaceArgs, failure};
 use super::service::Service;
+use crate::config::size_in_words;
 use crate::tuf::Seen;
 use crate::update::{Identity, check};
 
@@ -69,8 +70,8 @@ struct ServiceOffered<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
-    let named = args.place.from()?.is_some();
-    match args.place.service().filter(|_| !named) {
+    let named = args.place.from()?.is_some() || args.place.channel().is_some();
+    match Service::find().filter(|_| !named) {
         Some(service) => ask(&service, args.json),
         None => look(args),
     }
@@ -102,7 +103,7 @@ fn ask(service: &Service, json: bool) -> Result<u8, Failure> {
             "channel {channel} offers {}; {} runs; {} to fetch at most\n{}\n",
             view.offered,
             view.version,
-            megabytes(view.offered_size),
+            size_in_words(view.offered_size),
             view.headline()
         )
     } else if some(&view.staged) {
@@ -144,7 +145,7 @@ fn look(args: &Args) -> Result<u8, Failure> {
             "channel {channel} offers {}; {} runs; {} to fetch at most{}\n",
             offer.version,
             place.machine.version,
-            megabytes(offer.download),
+            size_in_words(offer.download),
             if offer.urgent {
                 "\nwhat runs is older than the channel allows: update now"
             } else {

@@ -12,6 +12,7 @@ mod mark_good;
 mod output;
 mod pin;
 mod place;
+mod progress;
 mod reboot;
 mod rollback;
 mod service;

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use super::service::Service;
 use super::{Exit, Failure};
 use crate::config;
 use crate::fetch::Source;
@@ -30,10 +29,9 @@ pub(super) struct Place {
 }
 
 impl PlaceArgs {
-    /// The service, where it runs and would do what these options ask for: it follows
-    /// the channel of its configuration.
-    pub(super) fn service(&self) -> Option<Service> {
-        self.channel.is_none().then(Service::find).flatten()
+    /// The channel that was named.
+    pub(super) fn channel(&self) -> Option<&str> {
+        self.channel.as_deref()
     }
 
     /// The repository that was named, as anybody on this machine can name it.
@@ -97,9 +95,4 @@ pub(super) fn failure(error: Error) -> Failure {
         Some(hint) => failure.with_hint(hint),
         None => failure,
     }
-}
-
-/// `61.2 MB`.
-pub(super) fn megabytes(bytes: u64) -> String {
-    format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
 }

@@ -55,6 +55,7 @@ pub(super) struct View {
     pub(super) last_error_hint: String,
     pub(super) last_failure: String,
     pub(super) hold_reason: String,
+    pub(super) held_until: i64,
     pub(super) refused: Vec<String>,
     pub(super) problems: Vec<String>,
     pub(super) channel: String,
@@ -173,6 +174,7 @@ impl View {
             last_error_hint: get(all, "LastErrorHint"),
             last_failure: get(all, "LastFailure"),
             hold_reason: get(all, "HoldReason"),
+            held_until: get(all, "HeldUntil"),
             refused: get(all, "Refused"),
             problems: get(all, "Problems"),
             channel: get(all, "Channel"),
@@ -211,6 +213,7 @@ fn failure(error: zbus::Error) -> Failure {
             fdo::Error::AccessDenied(text) => {
                 return Failure::new(Exit::Refused, text).with_hint("run it as root, with `sudo`");
             }
+            fdo::Error::InvalidArgs(text) => return Failure::new(Exit::Input, text),
             fdo::Error::Failed(text) => {
                 return Failure::new(Exit::Refused, text)
                     .with_hint("`updater status --why` tells what is going on");

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::hold::when;
 use super::output::{print, print_json};
 use super::service::{Service, View};
 use super::{Exit, Failure};
@@ -12,6 +13,7 @@ use crate::cause::chain;
 use crate::install::{Journal, Status};
 use crate::state::Store;
 use crate::status::Booted;
+use crate::tuf::Time;
 use crate::update::JOURNAL;
 
 #[derive(Debug, clap::Args)]
@@ -92,7 +94,11 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
 fn explain(view: &View, why: bool) -> String {
     let mut text = format!("service: {}\n", view.phase);
     if !view.hold_reason.is_empty() && !why {
-        text.push_str(&format!("held: {}\n", view.hold_reason));
+        let until = match view.held_until {
+            0 => String::new(),
+            at => format!(" (until {})", when(at)),
+        };
+        text.push_str(&format!("held: {}{until}\n", view.hold_reason));
     }
     if view.stale && !why {
         text.push_str("stale: no repository has answered for too long; `updater status --why`\n");
@@ -124,7 +130,12 @@ fn by_hand(root: &Path) -> Result<String, Failure> {
         text.push_str(&format!("last failure: {}\n", report.told()));
     }
     text.push_str("why: The service does not run, so nothing happens by itself: `systemctl status updater` tells why.\n");
-    text.extend(memory.why().iter().map(|line| format!("why: {line}\n")));
+    text.extend(
+        memory
+            .why(Time::now().0)
+            .iter()
+            .map(|line| format!("why: {line}\n")),
+    );
     Ok(text)
 }
 

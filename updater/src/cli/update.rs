@@ -1,18 +1,21 @@
 //! `updater update`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Serialize;
+use zbus::Variant;
 
 use super::mark_good::no_machine;
 use super::output::{print, print_json};
-use super::place::{PlaceArgs, failure, megabytes};
-use super::service::{Service, View};
+use super::place::{PlaceArgs, failure};
+use super::progress::Lines;
+use super::service::Service;
 use super::{Exit, Failure};
 use crate::boot::Machine;
-use crate::install::Step;
-use crate::update::{Done, Event, Work, check};
+use crate::state::Store;
+use crate::tuf::Time;
+use crate::update::{Done, Tally, Work, check};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  updater update && updater reboot\n  \
@@ -38,27 +41,18 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Lines with `--json` beside [`Event`]'s: the last one, and those of the service.
+/// The last line with `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum End<'a> {
-    Progress {
-        phase: &'a str,
-        done: u64,
-        total: u64,
-    },
-    UpToDate {
-        version: &'a str,
-    },
-    Done {
-        done: Done,
-        version: &'a str,
-    },
+    UpToDate { version: &'a str },
+    Done { done: Done, version: &'a str },
 }
 
 pub(super) fn run(args: &Args) -> Result<u8, Failure> {
-    // The service has no word for a downgrade.
-    match args.place.service().filter(|_| !args.allow_downgrade) {
+    // A channel of its own is for whoever watches over this very update.
+    let by_hand = args.place.channel().is_some();
+    match Service::find().filter(|_| !by_hand) {
         Some(service) => ask(&service, args),
         None => install(args),
     }
@@ -67,16 +61,12 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
 /// The service installs.
 fn ask(service: &Service, args: &Args) -> Result<u8, Failure> {
     let before = service.view()?.staged;
-    if args.again {
-        service.call("Check", &())?;
-        let view = service.settle(&mut |_| {})?.worked()?;
-        if view.refused.contains(&view.offered) {
-            service.call("Allow", &(view.offered.as_str(),))?;
-        }
-    }
-    let from = args.place.from()?.unwrap_or_default();
-    service.call("Update", &(from.as_str(),))?;
-    let mut lines = Lines::new(args.json);
+    let mut options: HashMap<&str, Variant<'_>> = HashMap::new();
+    options.extend(args.place.from()?.map(|from| ("from", from.into())));
+    options.extend(args.again.then(|| ("again", true.into())));
+    options.extend(args.allow_downgrade.then(|| ("downgrade", true.into())));
+    service.call("UpdateWith", &(options,))?;
+    let mut lines = Lines::new(args.json, None);
     let view = service.settle(&mut |view| lines.follow(view));
     lines.end();
     let view = view?.worked()?;
@@ -111,6 +101,7 @@ fn ask(service: &Service, args: &Args) -> Result<u8, Failure> {
 fn install(args: &Args) -> Result<u8, Failure> {
     let root = Path::new("/");
     let mut place = args.place.open(root)?;
+    refuse_if_held(&place.setup.state)?;
     place.setup.again = args.again;
     place.setup.downgrade = args.allow_downgrade;
     let found = check(&place.machine, &place.setup, &mut *place.source).map_err(failure)?;
@@ -129,7 +120,8 @@ fn install(args: &Args) -> Result<u8, Failure> {
     let mut machine = Machine::open(root).map_err(no_machine)?;
     let (disk, boot) = machine.parts();
     let slot = disk.inactive().id;
-    let mut lines = Lines::new(args.json);
+    let tally = Tally::new(offer.release.uki.length, offer.download(&place.machine));
+    let mut lines = Lines::new(args.json, Some(tally));
     let done = Work {
         state: &place.setup.state,
         disk,
@@ -156,119 +148,42 @@ fn install(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Progress: a line that changes on a terminal, one line a step elsewhere, JSON on
-/// standard output.
-struct Lines {
-    json: bool,
-    terminal: bool,
-    step: &'static str,
-    percent: Option<u64>,
-    /// The step has just begun.
-    begun: bool,
-}
-
-impl Lines {
-    fn new(json: bool) -> Self {
-        Lines {
-            json,
-            terminal: std::io::stderr().is_terminal(),
-            step: "",
-            percent: None,
-            begun: false,
-        }
-    }
-
-    fn tell(&mut self, event: &Event<'_>) {
-        let (name, done, total) = match event {
-            Event::Kernel { done, total } => ("fetching the kernel image", *done, *total),
-            Event::Step { step, done, total } => (named(*step), *done, *total),
-            Event::Way { way, bytes } => {
-                let text = format!("/usr by way of `{way}`: at most {}", megabytes(*bytes));
-                return self.line(event, &text);
-            }
-            Event::Otherwise { reason } => {
-                let text = format!("warning: {reason}; trying another way");
-                return self.line(event, &text);
-            }
-        };
-        if self.is_news(name, done, total) {
-            if self.json {
-                self.event(event);
-            } else {
-                self.show(name);
-            }
-        }
-    }
-
-    /// Whether that was not told yet. Takes note of it.
-    fn is_news(&mut self, step: &'static str, done: u64, total: u64) -> bool {
-        let percent = (u128::from(done) * 100).checked_div(total.into());
-        let percent = percent.and_then(|percent| u64::try_from(percent).ok());
-        let news = (step, percent) != (self.step, self.percent);
-        self.begun = step != self.step;
-        (self.step, self.percent) = (step, percent);
-        news
-    }
-
-    fn show(&self, step: &str) {
-        if self.terminal {
-            let percent = self.percent;
-            let percent = percent.map_or(String::new(), |percent| format!(" {percent} %"));
-            eprint!("\r\x1b[K{step}{percent}");
-            let _ = std::io::stderr().flush();
-        } else if self.begun {
-            eprintln!("{step}");
-        }
-    }
-
-    /// What the service does.
-    fn follow(&mut self, view: &View) {
-        let (step, (done, total)) = match view.phase.as_str() {
-            "checking" => ("asking for a release", (0, 0)),
-            "downloading" => ("fetching and writing", view.progress),
-            "verifying" => ("reading back", (0, 0)),
-            "finalizing" => ("making it bootable", (0, 0)),
-            _ => return,
-        };
-        if self.is_news(step, done, total) {
-            let phase = &view.phase;
-            if self.json {
-                let _ = print_json(&End::Progress { phase, done, total });
-            } else {
-                self.show(step);
-            }
-        }
-    }
-
-    fn line(&mut self, event: &Event<'_>, text: &str) {
-        if self.json {
-            return self.event(event);
-        }
-        self.end();
-        eprintln!("{text}");
-    }
-
-    /// A reader that went away must not stop an update.
-    fn event(&self, event: &Event<'_>) {
-        let _ = print_json(event);
-    }
-
-    fn end(&mut self) {
-        if self.terminal && !self.json && !self.step.is_empty() {
-            eprintln!();
-        }
-        self.step = "";
+/// What the service would say.
+fn refuse_if_held(state: &Path) -> Result<(), Failure> {
+    let (_, memory) = Store::open(state)
+        .map_err(|e| Failure::because(Exit::Environment, &e).with_hint(e.hint()))?;
+    let over = memory.hold_until.is_some_and(|at| at <= Time::now().0);
+    match memory.hold.filter(|_| !over) {
+        Some(why) => Err(
+            Failure::new(Exit::Refused, format!("updates are held: {why}"))
+                .with_hint("`updater hold --release` ends that"),
+        ),
+        None => Ok(()),
     }
 }
 
-fn named(step: Step) -> &'static str {
-    match step {
-        Step::Check => "checking slot and loader",
-        Step::Prepare => "clearing the other slot",
-        Step::Write => "fetching and writing /usr",
-        Step::Tree => "writing the hash tree",
-        Step::ReadBack => "reading back",
-        Step::Name => "naming the slot",
-        Step::Boot => "making it bootable",
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::hold::by_hand;
+
+    #[test]
+    fn a_hold_is_respected_without_the_service() {
+        let root = tempfile::tempdir().unwrap();
+        let state = root.path().join(crate::STATE);
+        for (until, held) in [(None, true), (Some(1), false), (Some(i64::MAX), true)] {
+            by_hand(root.path(), |memory| {
+                memory.hold = Some("audit".to_owned());
+                memory.hold_until = until;
+                Ok(())
+            })
+            .unwrap();
+            let refused = refuse_if_held(&state).err();
+            assert_eq!(
+                refused.is_some_and(|e| e.exit_code() == 4),
+                held,
+                "{until:?}"
+            );
+        }
     }
 }

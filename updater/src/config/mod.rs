@@ -49,7 +49,7 @@ use std::path::Path;
 pub use merged::{Key, Merged};
 pub use problem::{Problem, Spot};
 pub use raw::{Entry, Raw, Value};
-pub(crate) use text::in_words;
+pub(crate) use text::{duration, in_words, size_in_words};
 pub use valid::{Config, NAME_RULE, Strategy, is_name};
 pub(crate) use window::opening;
 pub use window::{Opening, Window};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `90s`, `45m`, `1h30m`, `2d`: whole numbers, each with its unit.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut seconds = 0u64;
     while !rest.is_empty() {
@@ -52,6 +52,15 @@ pub(crate) fn in_words(seconds: u64) -> String {
     }
 }
 
+/// Bytes in words: `613 B`, `3.4 kB`, `61.2 MB`.
+pub(crate) fn size_in_words(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")];
+    let found = units.into_iter().find(|(unit, _)| bytes >= *unit);
+    found.map_or(format!("{bytes} B"), |(unit, name)| {
+        format!("{}.{} {name}", bytes / unit, bytes % unit / (unit / 10))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +100,11 @@ mod tests {
         assert_eq!(in_words(0), "0 s");
         assert_eq!(in_words(5400), "1 h 30 min");
         assert_eq!(in_words(90_061), "1 d 1 h");
+        assert_eq!(size_in_words(0), "0 B");
+        assert_eq!(size_in_words(999), "999 B");
+        assert_eq!(size_in_words(1099), "1.0 kB");
+        assert_eq!(size_in_words(61_299_999), "61.2 MB");
+        assert_eq!(size_in_words(u64::MAX), "18446744073.7 GB");
     }
 
     proptest! {

@@ -239,7 +239,7 @@ impl Engine {
             Effect::Remember => self.remember(),
             Effect::Assess => self.assess(),
             Effect::Bless => self.job(Job::Bless),
-            Effect::Check(from) => self.job(Job::Check(from)),
+            Effect::Check(wish) => self.job(Job::Check(wish)),
             Effect::Install(offer) => {
                 self.cancel.set(false);
                 self.job(Job::Install(offer));

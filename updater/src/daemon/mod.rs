@@ -21,6 +21,8 @@ mod metrics;
 mod notify;
 mod policy;
 mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 mod updates;
 mod worker;
 
@@ -54,7 +56,7 @@ pub fn run(worker: Box<dyn Worker>) -> std::io::Result<()> {
     runtime.block_on(async {
         let options = Options::new(PathBuf::from("/"));
         let (engine, handle) = Engine::new(options, worker, Arc::new(Machine));
-        tokio::spawn(bus::keep_up(handle.clone()));
+        tokio::spawn(bus::keep_up(handle.clone(), bus::RETRY, bus::system));
         tokio::spawn(metrics::serve(METRICS.into(), handle.clone()));
         tokio::spawn(notify::keep_alive());
         tokio::spawn(signals(handle)?);

@@ -2,7 +2,6 @@
 //! connections and a real socket.
 
 use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -10,91 +9,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zbus::connection::Builder;
 use zbus::{Connection, Guid, MessageStream};
 
+use super::testing::{Plan, Pretender, Recorder, configure, engine, known};
 use super::*;
-use crate::config::Config;
-use crate::state::{Facts, Found, Known, Offer, Reboot, Request, Stage, Trouble};
-
-#[derive(Default)]
-struct Plan {
-    facts: Facts,
-    found: Option<Offer>,
-    trouble: Option<Trouble>,
-    hang: bool,
-}
-
-struct Pretender(Plan);
-
-fn known(version: &str, sequence: u64) -> Known {
-    Known {
-        version: version.to_owned(),
-        sequence,
-    }
-}
-
-impl Worker for Pretender {
-    fn configure(&mut self, _: &Config) {}
-
-    fn facts(&mut self) -> Result<Facts, Trouble> {
-        Ok(self.0.facts.clone())
-    }
-
-    fn check(&mut self, from: Option<&str>) -> Result<Found, Trouble> {
-        if let Some(trouble) = &self.0.trouble {
-            return Err(trouble.clone());
-        }
-        Ok(match &self.0.found {
-            Some(offer) => Found::Offer(Offer {
-                from: from.map(str::to_owned),
-                ..offer.clone()
-            }),
-            None => Found::Nothing,
-        })
-    }
-
-    fn install(
-        &mut self,
-        offer: &Offer,
-        progress: &mut dyn FnMut(Stage),
-        cancel: &Cancel,
-    ) -> Result<Done, Trouble> {
-        for done in 0..=1000 {
-            progress(Stage::Downloading(done, 1000));
-        }
-        while self.0.hang && !cancel.is_set() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if cancel.is_set() {
-            return Ok(Done::Cancelled);
-        }
-        progress(Stage::Verifying);
-        progress(Stage::Finalizing);
-        Ok(Done::Installed(offer.release.clone()))
-    }
-
-    fn bless(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
-    fn unstage(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
-    fn roll_back(&mut self) -> Result<Known, Trouble> {
-        Ok(known("1", 10))
-    }
-}
-
-#[derive(Default)]
-struct Recorder(Mutex<Vec<Reboot>>);
-
-impl Host for Recorder {
-    fn reboot(&self, why: Reboot) -> Result<(), String> {
-        self.0.lock().unwrap().push(why);
-        Ok(())
-    }
-
-    fn tell(&self, _: &[String], _: &str) {}
-}
+use crate::state::{Facts, Offer, Reboot, Request, Trouble, Wish};
 
 struct Service {
     root: tempfile::TempDir,
@@ -122,9 +39,10 @@ fn offers_3() -> Plan {
         found: Some(Offer {
             release: known("3", 30),
             download: 1000,
-            from: None,
+            wish: Wish::default(),
             downgrade: false,
         }),
+        other: known("1", 10),
         ..Plan::default()
     }
 }
@@ -135,15 +53,8 @@ impl Service {
     }
 
     async fn start_in(root: tempfile::TempDir, plan: Plan, config: &str) -> Self {
-        let folder = root.path().join("etc/holdfast/update.d");
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("10-test.yaml"), config).unwrap();
-        let options = Options {
-            root: root.path().to_owned(),
-            boot_complete: vec!["/bin/true".to_owned()],
-        };
-        let host = Arc::new(Recorder::default());
-        let (engine, handle) = Engine::new(options, Box::new(Pretender(plan)), host.clone());
+        configure(root.path(), config);
+        let (engine, handle, host) = engine(root.path(), Pretender(plan));
         tokio::spawn(engine.run());
         let (ours, theirs) = UnixStream::pair().unwrap();
         let server = Builder::unix_stream(ours).server(Guid::generate()).p2p();
@@ -163,16 +74,7 @@ impl Service {
     }
 
     async fn until(&mut self, phase: &str) -> Snapshot {
-        let wait = async {
-            while self.handle.snapshot().state.phase.name() != phase {
-                assert!(self.handle.changed().await);
-            }
-            self.handle.snapshot()
-        };
-        match tokio::time::timeout(Duration::from_secs(20), wait).await {
-            Ok(snapshot) => snapshot,
-            Err(_) => panic!("still {:?}", self.handle.snapshot().state.phase),
-        }
+        self.handle.until(phase).await
     }
 
     async fn call(&self, path: &str, member: &str) -> zbus::Result<zbus::Message> {
@@ -275,7 +177,11 @@ async fn a_staged_release_is_booted_when_nothing_stands_against_it() {
     let config = "servers: [\"file:///nowhere\"]\n";
     let mut service = Service::start(offers_3(), config).await;
     service.until("idle").await;
-    service.handle.ask(Request::Update(None)).await.unwrap();
+    service
+        .handle
+        .ask(Request::Update(Wish::default()))
+        .await
+        .unwrap();
     service.until("rebooting").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(*service.host.0.lock().unwrap(), [Reboot::Update]);
@@ -287,7 +193,11 @@ async fn f14_a_broken_configuration_is_visible_and_stops_reboots() {
     let config = "servers: [\"file:///nowhere\"]\nreboot-stratgy: off\n";
     let mut service = Service::start(offers_3(), config).await;
     service.until("idle").await;
-    service.handle.ask(Request::Update(None)).await.unwrap();
+    service
+        .handle
+        .ask(Request::Update(Wish::default()))
+        .await
+        .unwrap();
     let snapshot = service.until("staged").await;
     assert!(snapshot.problems[0].contains("did you mean `reboot-strategy`?"));
     assert!(metrics::render(&snapshot).contains("\nholdfast_updater_problems 1\n"));
@@ -347,13 +257,20 @@ async fn f10_cancel_and_restart() {
     };
     let mut service = Service::start(plan, STRATEGY_OFF).await;
     service.until("idle").await;
-    service.handle.ask(Request::Update(None)).await.unwrap();
+    service
+        .handle
+        .ask(Request::Update(Wish::default()))
+        .await
+        .unwrap();
     service.until("downloading").await;
     let busy = service.handle.ask(Request::Rollback).await.unwrap_err();
     assert!(busy.contains("something is going on"));
     service
         .handle
-        .ask(Request::Hold("audit".to_owned()))
+        .ask(Request::Hold {
+            why: "audit".to_owned(),
+            until: None,
+        })
         .await
         .unwrap();
     service.until("idle").await;
@@ -361,10 +278,113 @@ async fn f10_cancel_and_restart() {
     let root = service.root;
     let mut service = Service::start_in(root, offers_3(), STRATEGY_OFF).await;
     service.until("idle").await;
-    let held = service.handle.ask(Request::Update(None)).await.unwrap_err();
+    let held = service
+        .handle
+        .ask(Request::Update(Wish::default()))
+        .await
+        .unwrap_err();
     assert_eq!(held, "updates are held: audit");
     service.handle.ask(Request::Release).await.unwrap();
-    service.handle.ask(Request::Update(None)).await.unwrap();
+    service
+        .handle
+        .ask(Request::Update(Wish::default()))
+        .await
+        .unwrap();
+    service.until("staged").await;
+}
+
+/// F11: a message bus that is not there, comes, goes and comes again: the service goes on
+/// without it, and is there again with it.
+#[tokio::test]
+async fn f11_a_bus_that_restarts_is_found_again() {
+    let mut service = Service::start(offers_3(), STRATEGY_OFF).await;
+    let (send, mut buses) = tokio::sync::mpsc::unbounded_channel();
+    let mut there = [false, true, true].into_iter();
+    let connect = move |handle: Handle| {
+        let (send, there) = (send.clone(), there.next());
+        async move {
+            if there != Some(true) {
+                return Err(zbus::Error::Failure("no bus".to_owned()));
+            }
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let _ = send.send(theirs);
+            let server = Builder::unix_stream(ours).server(Guid::generate()).p2p();
+            bus::serve(server, &handle).build().await
+        }
+    };
+    let soon = Duration::from_millis(20);
+    tokio::spawn(bus::keep_up(service.handle.clone(), soon, connect));
+    service.until("idle").await;
+    let timeout = Duration::from_secs(20);
+    for expected in ["", "3"] {
+        let theirs = tokio::time::timeout(timeout, buses.recv()).await.unwrap();
+        let client = Builder::unix_stream(theirs.unwrap()).p2p();
+        let client = client.build().await.unwrap();
+        let mut signals = MessageStream::from(&client);
+        let none: Option<&str> = None;
+        let properties = Some("org.freedesktop.DBus.Properties");
+        let get = ("org.holdfast.Updater1", "Staged");
+        let staged = client.call_method(none, UPDATER_PATH, properties, "Get", &get);
+        let reply = staged.await.unwrap();
+        let body = reply.body();
+        let value: zbus::Variant<'_> = body.deserialize().unwrap();
+        assert_eq!(value, expected.into());
+        // What happens is announced on this bus, too, from some moment on.
+        let announced = async {
+            for number in 0.. {
+                let why = format!("audit {number}");
+                let hold = Request::Hold { why, until: None };
+                service.handle.ask(hold).await.unwrap();
+                let next = tokio::time::timeout(10 * soon, signals.next()).await;
+                let Ok(message) = next else { continue };
+                let message = message.unwrap().unwrap();
+                let header = message.header();
+                if header
+                    .member()
+                    .is_some_and(|m| m.as_str() == "PropertiesChanged")
+                {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(timeout, announced).await.unwrap();
+        service.handle.ask(Request::Release).await.unwrap();
+        client.close().await.unwrap();
+        // Without a bus an update comes to its end all the same.
+        if expected.is_empty() {
+            let update = Request::Update(Wish::default());
+            service.handle.ask(update).await.unwrap();
+            service.until("staged").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_update_by_options() {
+    let mut service = Service::start(offers_3(), STRATEGY_OFF).await;
+    service.until("idle").await;
+    let none: Option<&str> = None;
+    let interface = Some("org.holdfast.Updater1");
+    let update = async |options: &[(&str, zbus::Variant<'static>)]| {
+        let options: std::collections::HashMap<_, _> = options.iter().cloned().collect();
+        let body = (options,);
+        let call = service
+            .client
+            .call_method(none, UPDATER_PATH, interface, "UpdateWith", &body);
+        call.await.map(drop)
+    };
+    for wrong in [
+        ("chanel", zbus::Variant::from("beta")),
+        ("channel", "../beta".into()),
+        ("channel", true.into()),
+        ("downgrade", "yes".into()),
+    ] {
+        let error = update(&[wrong]).await.unwrap_err().to_string();
+        assert!(error.contains("InvalidArgs"), "{error}");
+    }
+    update(&[("channel", "beta".into()), ("again", true.into())])
+        .await
+        .unwrap();
     service.until("staged").await;
 }
 
@@ -379,7 +399,7 @@ async fn f15_unreadable_state_holds_updates() {
     let mut service = Service::start_in(root, offers_3(), STRATEGY_OFF).await;
     let snapshot = service.until("idle").await;
     assert!(snapshot.problems[0].contains("boot the newer release again"));
-    let denied = service.handle.ask(Request::Update(None)).await;
+    let denied = service.handle.ask(Request::Update(Wish::default())).await;
     assert!(denied.is_err());
     let kept = std::fs::read_to_string(state.join("refused.json")).unwrap();
     assert_eq!(kept, text);

@@ -8,14 +8,14 @@ use crate::bls::Verdict;
 use crate::boot::{self, BootControl, Machine};
 use crate::cause::chain;
 use crate::config::Config;
-use crate::install::{Journal, Step};
+use crate::install::Journal;
 use crate::slots::Disk;
-use crate::state::{Facts, Found, Known, Offer, Stage, Trouble, TroubleKind};
+use crate::state::{Facts, Found, Known, Offer, Stage, Trouble, TroubleKind, Wish};
 use crate::tuf::Time;
 use crate::update::floor::Floor;
 use crate::update::{
-    self, Answered, Error, Event, Identity, JOURNAL, Lock, Refused, Setup, Spared, Work, bless,
-    check, keep_or_bring_back, place, roll_back, trial,
+    self, Answered, Error, Event, Identity, JOURNAL, Lock, Refused, Setup, Spared, Tally, Work,
+    bless, check, keep_or_bring_back, place, roll_back, trial,
 };
 
 /// How long short work waits for an `updater` that somebody started by hand.
@@ -63,7 +63,7 @@ pub struct Updates<G> {
     ground: G,
     config: Config,
     /// What the last check found, and where.
-    found: Option<(update::Offer, Option<String>)>,
+    found: Option<(update::Offer, Wish)>,
 }
 
 impl<G: Ground> Updates<G> {
@@ -136,18 +136,22 @@ impl<G: Ground> Updates<G> {
         }
     }
 
-    fn look(&mut self, from: Option<&str>) -> Result<Found, Error> {
+    fn look(&mut self, wish: &Wish) -> Result<Found, Error> {
         self.found = None;
         let identity = self.ground.identity()?;
-        let mut source = place::open(from, &self.config)?;
+        let mut source = place::open(wish.from.as_deref(), &self.config)?;
         let setup = Setup {
             state: self.state(),
             root: place::shipped_root(self.ground.root())?,
-            channel: self.config.channel.clone(),
+            channel: wish
+                .channel
+                .as_ref()
+                .unwrap_or(&self.config.channel)
+                .clone(),
             now: Time::now(),
             // Whether it is tried again is decided by who asked for this.
             again: true,
-            downgrade: false,
+            downgrade: wish.downgrade,
             pin: self.config.pin.clone(),
         };
         let _lock = Lock::wait(&setup.state, PATIENCE)?;
@@ -161,14 +165,13 @@ impl<G: Ground> Updates<G> {
         let Some(offer) = found.offer else {
             return Ok(Found::Nothing);
         };
-        let from = from.map(str::to_owned);
         let told = Offer {
             release: known(&offer),
             download: offer.download(&identity),
-            from: from.clone(),
+            wish: wish.clone(),
             downgrade: offer.downgrade,
         };
-        self.found = Some((offer, from));
+        self.found = Some((offer, wish.clone()));
         Ok(Found::Offer(told))
     }
 
@@ -178,14 +181,14 @@ impl<G: Ground> Updates<G> {
         progress: &mut dyn FnMut(Stage),
         cancel: &Cancel,
     ) -> Result<Done, Error> {
-        let is_it = |found: &Option<(update::Offer, Option<String>)>| {
+        let is_it = |found: &Option<(update::Offer, Wish)>| {
             let found = found.as_ref();
-            found.is_some_and(|(found, from)| {
-                found.version.as_str() == offer.release.version && *from == offer.from
+            found.is_some_and(|(found, wish)| {
+                found.version.as_str() == offer.release.version && *wish == offer.wish
             })
         };
         if !is_it(&self.found) {
-            self.look(offer.from.as_deref())?;
+            self.look(&offer.wish)?;
         }
         let Some((found, _)) = self.found.as_ref().filter(|_| is_it(&self.found)) else {
             let version = offer.release.version.clone();
@@ -193,8 +196,8 @@ impl<G: Ground> Updates<G> {
         };
         let state = self.state();
         let _lock = Lock::wait(&state, PATIENCE)?;
-        let mut source = place::open(offer.from.as_deref(), &self.config)?;
-        let mut bytes = Bytes::new(found.release.uki.length, offer.download);
+        let mut source = place::open(offer.wish.from.as_deref(), &self.config)?;
+        let mut tally = Tally::new(found.release.uki.length, offer.download);
         let done = self.with(|disk, boot| {
             Work {
                 state: &state,
@@ -203,7 +206,8 @@ impl<G: Ground> Updates<G> {
                 source: &mut *source,
                 stop: &|| cancel.is_set(),
                 tell: &mut |event| {
-                    if let Some(stage) = bytes.stage(event) {
+                    tell(event);
+                    if let Some(stage) = tally.stage(event) {
                         progress(stage);
                     }
                 },
@@ -227,8 +231,8 @@ impl<G: Ground> Worker for Updates<G> {
         self.know().map_err(|e| trouble(&e))
     }
 
-    fn check(&mut self, from: Option<&str>) -> Result<Found, Trouble> {
-        self.look(from).map_err(|e| trouble(&e))
+    fn check(&mut self, wish: &Wish) -> Result<Found, Trouble> {
+        self.look(wish).map_err(|e| trouble(&e))
     }
 
     fn install(
@@ -312,52 +316,12 @@ fn trouble(error: &Error) -> Trouble {
     }
 }
 
-/// Bytes of an installation so far, of all that it fetches.
-struct Bytes {
-    kernel: u64,
-    uki: u64,
-    usr: u64,
-    way: u64,
-}
-
-impl Bytes {
-    fn new(uki: u64, download: u64) -> Self {
-        Bytes {
-            kernel: 0,
-            uki,
-            usr: 0,
-            way: download.saturating_sub(uki),
-        }
-    }
-
-    fn stage(&mut self, event: &Event<'_>) -> Option<Stage> {
-        match event {
-            Event::Kernel { done, .. } => self.kernel = *done,
-            Event::Way { way, bytes } => {
-                tracing::info!(way, bytes, "fetching /usr");
-                (self.usr, self.way) = (0, *bytes);
-            }
-            Event::Otherwise { reason } => {
-                tracing::warn!("{reason}; trying another way");
-                return None;
-            }
-            Event::Step { step, done, total } => match step {
-                // What is written, of all that is written: what is fetched goes along.
-                Step::Write => {
-                    self.kernel = self.uki;
-                    let part = u128::from(*done) * u128::from(self.way);
-                    let part = part.checked_div(u128::from(*total)).unwrap_or(0);
-                    self.usr = u64::try_from(part).unwrap_or(u64::MAX);
-                }
-                Step::Check | Step::Prepare => return None,
-                Step::Tree | Step::ReadBack => return Some(Stage::Verifying),
-                Step::Name | Step::Boot => return Some(Stage::Finalizing),
-            },
-        }
-        Some(Stage::Downloading(
-            self.kernel.saturating_add(self.usr),
-            self.uki.saturating_add(self.way),
-        ))
+/// What belongs into the journal of the system.
+fn tell(event: &Event<'_>) {
+    match event {
+        Event::Way { way, bytes } => tracing::info!(way, bytes, "fetching /usr"),
+        Event::Otherwise { reason } => tracing::warn!("{reason}; trying another way"),
+        _ => {}
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use crate::config::Config;
-use crate::state::{Event, Facts, Found, Known, Offer, Stage, Trouble};
+use crate::state::{Event, Facts, Found, Known, Offer, Stage, Trouble, Wish};
 
 /// Does the work. Lives in a thread of its own: every method may block for as long as
 /// its work takes, and none is called while another runs.
@@ -16,8 +16,8 @@ pub trait Worker: Send {
     /// What is booted, staged, bad. Called once, again when it failed.
     fn facts(&mut self) -> Result<Facts, Trouble>;
 
-    /// What the repository offers: the one at `from` (a folder), else the servers.
-    fn check(&mut self, from: Option<&str>) -> Result<Found, Trouble>;
+    /// What the repository offers.
+    fn check(&mut self, wish: &Wish) -> Result<Found, Trouble>;
 
     /// Installs what a check found into the slot that is not booted; goes on where an
     /// interrupted installation of the same release stopped. Makes that slot unbootable
@@ -69,7 +69,7 @@ impl Cancel {
 pub(super) enum Job {
     Configure(Config),
     Facts,
-    Check(Option<String>),
+    Check(Wish),
     Install(Offer),
     Bless,
     Unstage,
@@ -104,8 +104,8 @@ pub(super) fn start(
                         continue;
                     }
                 },
-                Job::Check(from) => worker
-                    .check(from.as_deref())
+                Job::Check(wish) => worker
+                    .check(&wish)
                     .map_or_else(Event::CheckFailed, Event::Checked),
                 Job::Install(offer) => {
                     let mut last = None;

@@ -125,8 +125,14 @@ pub(crate) const VERITY: u64 = 64 << 10;
 
 /// A disk as the image builder makes it, small: release `version` in slot A.
 pub(crate) fn image(sector: u32, version: &Version, hash: RootHash) -> Vec<u8> {
+    image_for(sector, version, hash, USR)
+}
+
+/// The same with slots of `usr` bytes.
+pub(crate) fn image_for(sector: u32, version: &Version, hash: RootHash, usr: u64) -> Vec<u8> {
     let size = u64::from(sector);
-    let bytes: u64 = 2 << 20;
+    let (usr_len, verity_len) = (usr, VERITY.max(usr / 64));
+    let bytes = (2u64 << 20) + 2 * (usr_len + verity_len - USR - VERITY);
     let random = |n: u8| Guid::from_random([n; 16]);
     let mut table = Table::new(sector, bytes / size, random(99)).unwrap();
     let (usr, verity) = hash.partition_guids();
@@ -135,10 +141,10 @@ pub(crate) fn image(sector: u32, version: &Version, hash: RootHash) -> Vec<u8> {
         ("bios", types::BIOS_BOOT, random(1), 16 << 10),
         ("esp", types::ESP, random(2), 64 << 10),
         ("OEM", types::LINUX_GENERIC, random(3), 64 << 10),
-        (&release, types::USR, usr, USR),
-        (&release, types::USR_VERITY, verity, VERITY),
-        ("_empty", types::USR, random(6), USR),
-        ("_empty", types::USR_VERITY, random(7), VERITY),
+        (&release, types::USR, usr, usr_len),
+        (&release, types::USR_VERITY, verity, verity_len),
+        ("_empty", types::USR, random(6), usr_len),
+        ("_empty", types::USR_VERITY, random(7), verity_len),
         ("root", types::ROOT, random(8), 256 << 10),
     ];
     let mut at = 64 << 10;

@@ -1,6 +1,6 @@
 //! What is to be done.
 
-use super::Offer;
+use super::{Offer, Wish};
 
 /// Something to do. Effects of one step are carried out in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub enum Effect {
     Assess,
     /// Record the booted slot as good; `Blessed` or `BlessFailed`.
     Bless,
-    /// Ask a repository (a folder, or the servers); `Checked` or `CheckFailed`.
-    Check(Option<String>),
+    /// Ask a repository; `Checked` or `CheckFailed`.
+    Check(Wish),
     /// Install; `Progress`, then `Installed`, `InstallFailed` or `Cancelled`.
     Install(Offer),
     /// Stop the installation.
@@ -69,6 +69,8 @@ pub enum Timer {
     Stuck,
     /// No repository has answered for too long.
     Stale,
+    /// The hold may be over.
+    Hold,
 }
 
 /// A time to wait: `seconds`, give or take `spread`, by chance.

@@ -78,8 +78,8 @@ pub struct Facts {
 pub enum Request {
     /// Only look.
     Check,
-    /// Look and install; from a folder instead of the servers if one is named.
-    Update(Option<String>),
+    /// Look and install.
+    Update(Wish),
     /// Stop the installation.
     Cancel,
     /// Boot the staged release now.
@@ -90,12 +90,30 @@ pub enum Request {
     MarkGood,
     /// Forget errors, and undo what is staged.
     Reset,
-    /// No installation and no reboot until released; why.
-    Hold(String),
+    /// No installation and no reboot until released.
+    Hold {
+        /// Why.
+        why: String,
+        /// When it ends by itself, in seconds since 1970.
+        until: Option<i64>,
+    },
     /// End of the hold.
     Release,
     /// Take a version off the list of refused ones.
     Allow(String),
+}
+
+/// What an operator wants instead of what the configuration says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The repository: a folder or URL.
+    pub from: Option<String>,
+    /// The channel.
+    pub channel: Option<String>,
+    /// A release that this machine went back from, too.
+    pub again: bool,
+    /// A release that is older than what runs, or ran well, too.
+    pub downgrade: bool,
 }
 
 /// What a repository offers.

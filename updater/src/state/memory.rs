@@ -14,6 +14,8 @@ const RETRIES_AFTER_INTERRUPTION: u32 = 2;
 pub struct Memory {
     /// Updates are held; why.
     pub hold: Option<String>,
+    /// When that ends by itself, in seconds since 1970.
+    pub hold_until: Option<i64>,
     /// Trial boots of the booted release.
     pub attempts: Vec<Attempt>,
     /// Releases not to be tried again.

@@ -32,7 +32,7 @@ mod store;
 mod why;
 
 pub use effect::{Delay, Effect, Reboot, Timer};
-pub use event::{Event, Facts, Found, Gates, Request, Stage, Trouble, TroubleKind};
+pub use event::{Event, Facts, Found, Gates, Request, Stage, Trouble, TroubleKind, Wish};
 pub use memory::{Attempt, Cause, Memory, Refused};
 pub use phase::{Known, Offer, Phase, Plan, Policy, Staged, State, Undo, Wait, Withheld};
 pub use store::{Store, StoreError};

@@ -1,7 +1,7 @@
 //! The state.
 
 use super::memory::Memory;
-use super::{Reboot, Trouble};
+use super::{Reboot, Trouble, Wish};
 use crate::config::Opening;
 
 /// A release as far as a machine needs to know it.
@@ -21,8 +21,8 @@ pub struct Offer {
     pub release: Known,
     /// Bytes to fetch.
     pub download: u64,
-    /// The repository's folder when an operator named one; `None`: the configured servers.
-    pub from: Option<String>,
+    /// With which it was found.
+    pub wish: Wish,
     /// It is older than what runs, or ran, and is meant to be.
     pub downgrade: bool,
 }

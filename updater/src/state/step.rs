@@ -3,7 +3,7 @@
 use super::event::{Facts, Found, Request, Stage, Trouble};
 use super::memory::Cause;
 use super::phase::{Known, Offer, Phase, Staged, State, Undo, Wait, Withheld};
-use super::{Delay, Effect, Event, Reboot, Timer};
+use super::{Delay, Effect, Event, Reboot, Timer, Wish};
 
 /// First look after a start: CoreOS's 2 to 12 minutes, unless looks are more frequent.
 const FIRST_CHECK: Delay = Delay {
@@ -27,6 +27,8 @@ const BLESS_AGAIN: Delay = Delay::about(30);
 const STUCK: Delay = Delay::exactly(180);
 const FIRST_BACKOFF: u64 = 60;
 const LONGEST_BACKOFF: u64 = 4 * 3600;
+/// Longest wait for a time of the clock.
+const LOOK_AT_CLOCK: u64 = 3600;
 /// No server may send a machine away for longer.
 const LONGEST_RETRY_AFTER: u64 = 24 * 3600;
 
@@ -40,7 +42,7 @@ pub(super) struct Step {
 impl State {
     /// What follows from `event`, which happened at `now` (seconds since 1970). Time is
     /// noted for people to read, and how long a timer runs may depend on it; no
-    /// transition does.
+    /// transition does, but the end of a hold.
     pub fn step(self, now: i64, event: Event) -> (State, Vec<Effect>) {
         let mut step = Step {
             state: self,
@@ -156,6 +158,7 @@ impl Step {
         self.state.checked = facts.checked;
         self.state.waiting = facts.waiting.unwrap_or(self.now);
         self.watch_answers();
+        self.watch_hold();
     }
 
     /// Looks at the time since a repository answered anew, from now on.
@@ -277,7 +280,8 @@ impl Step {
             return self.rest();
         }
         let wanted = asked.unwrap_or(self.state.policy.automatic);
-        let withheld = if self.state.memory.refuses(&release.version) {
+        let refuses = self.state.memory.refuses(&release.version);
+        let withheld = if refuses && !offer.wish.again {
             Some(Withheld::Refused)
         } else if self.state.memory.hold.is_some() {
             Some(Withheld::Hold)
@@ -340,7 +344,7 @@ impl Step {
             (Timer::Check, phase) if phase.rests() => {
                 let state = &self.state;
                 if state.policy.automatic && state.ailment.is_none() && !state.trial {
-                    self.check(None, None);
+                    self.check(None, Wish::default());
                 } else {
                     self.schedule();
                 }
@@ -352,14 +356,18 @@ impl Step {
                 self.do_(Effect::Assess);
             }
             (Timer::Stale, _) => self.state.stale = true,
+            (Timer::Hold, _) => match self.state.memory.hold_until {
+                Some(at) if at <= self.now => self.release(),
+                _ => self.watch_hold(),
+            },
             (Timer::Bless, Phase::Blessing) => self.do_(Effect::Bless),
             (timer, _) => self.reboot_timer(timer),
         }
     }
 
-    fn check(&mut self, asked: Option<bool>, from: Option<String>) {
+    fn check(&mut self, asked: Option<bool>, wish: Wish) {
         self.go(Phase::Checking { asked });
-        self.do_(Effect::Check(from));
+        self.do_(Effect::Check(wish));
     }
 
     fn policy_changed(&mut self) {
@@ -380,16 +388,16 @@ impl Step {
 
     fn asked(&mut self, request: Request) {
         match request {
-            Request::Check => self.ask_check(Some(false), None),
-            Request::Update(from) => match &self.state.memory.hold {
+            Request::Check => self.ask_check(Some(false), Wish::default()),
+            Request::Update(wish) => match &self.state.memory.hold {
                 Some(why) => self.deny(format!("updates are held: {why}")),
-                None => self.ask_check(Some(true), from),
+                None => self.ask_check(Some(true), wish),
             },
             Request::Cancel => match &self.state.phase {
                 Phase::Downloading { .. } | Phase::Verifying { .. } => self.do_(Effect::Cancel),
                 _ => self.deny("there is no installation that could be cancelled"),
             },
-            Request::Hold(why) => self.hold(why),
+            Request::Hold { why, until } => self.hold(why, until),
             Request::Release => self.release(),
             Request::Allow(version) => {
                 let list = &mut self.state.memory.refused;
@@ -427,7 +435,7 @@ impl Step {
         }
     }
 
-    fn ask_check(&mut self, asked: Option<bool>, from: Option<String>) {
+    fn ask_check(&mut self, asked: Option<bool>, wish: Wish) {
         match &self.state.phase {
             // An installation would overwrite the release that is known good.
             _ if self.state.trial => {
@@ -437,7 +445,7 @@ impl Step {
                 self.deny("the health of the booted release is not known yet");
             }
             // Asking while unhealthy is the operator's way out.
-            phase if phase.rests() || phase.ails() => self.check(asked, from),
+            phase if phase.rests() || phase.ails() => self.check(asked, wish),
             phase => {
                 let busy = format!("busy: {}", phase.name());
                 self.deny(busy);
@@ -468,7 +476,7 @@ impl Step {
         }
     }
 
-    fn hold(&mut self, why: String) {
+    fn hold(&mut self, why: String, until: Option<i64>) {
         match &self.state.phase {
             Phase::Rebooting(_) => return self.deny("the machine is rebooting"),
             Phase::Downloading { .. } | Phase::Verifying { .. } => self.do_(Effect::Cancel),
@@ -477,13 +485,26 @@ impl Step {
             _ => {}
         }
         self.state.memory.hold = Some(why);
+        self.state.memory.hold_until = until;
         self.do_(Effect::Remember);
+        self.watch_hold();
+    }
+
+    /// Waits for the end of a hold that has one. Clocks are set: so not for all of it at
+    /// once.
+    fn watch_hold(&mut self) {
+        if let Some(at) = self.state.memory.hold_until {
+            let left = u64::try_from(at.saturating_sub(self.now)).unwrap_or(0);
+            let look = left.min(LOOK_AT_CLOCK);
+            self.do_(Effect::Set(Timer::Hold, Delay::exactly(look)));
+        }
     }
 
     fn release(&mut self) {
         if self.state.memory.hold.take().is_none() {
             return self.deny("updates are not held");
         }
+        self.state.memory.hold_until = None;
         self.do_(Effect::Remember);
         match &self.state.phase {
             Phase::Staged { .. } => self.do_(Effect::LookAtGates),

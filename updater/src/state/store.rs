@@ -73,8 +73,18 @@ struct RefusedFile {
 struct HoldFile {
     #[serde(default)]
     hold: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends: Option<Ends>,
     #[serde(default)]
     attempts: Vec<Attempt>,
+}
+
+/// The end of a hold. An updater that does not know it keeps it beside a hold of its own,
+/// whose end it is not: so it says which it belongs to.
+#[derive(Serialize, Deserialize)]
+struct Ends {
+    at: i64,
+    hold: String,
 }
 
 impl Store {
@@ -86,8 +96,10 @@ impl Store {
             folder: folder.to_owned(),
             rest: [rest_refused, rest_hold],
         };
+        let ends = hold.ends.filter(|e| Some(&e.hold) == hold.hold.as_ref());
         let memory = Memory {
             hold: hold.hold,
+            hold_until: ends.map(|ends| ends.at),
             attempts: hold.attempts,
             refused: refused.refused,
         };
@@ -102,11 +114,19 @@ impl Store {
         };
         let hold = HoldFile {
             hold: memory.hold.clone(),
+            ends: ends(memory),
             attempts: memory.attempts.clone(),
         };
         write(&self.folder.join(REFUSED), refused, rest_refused)?;
         write(&self.folder.join(HOLD), hold, rest_hold)
     }
+}
+
+fn ends(memory: &Memory) -> Option<Ends> {
+    Some(Ends {
+        at: memory.hold_until?,
+        hold: memory.hold.clone()?,
+    })
 }
 
 /// Reads a file of the state; one that is not there is empty. With it come the keys that

@@ -17,7 +17,7 @@ pub(super) fn offer(version: &str, sequence: u64) -> Offer {
     Offer {
         release: known(version, sequence),
         download: 100,
-        from: None,
+        wish: Wish::default(),
         downgrade: false,
     }
 }
@@ -77,6 +77,12 @@ fn held(mut state: State) -> State {
     state
 }
 
+fn held_until(state: State, at: i64) -> State {
+    let mut state = held(state);
+    state.memory.hold_until = Some(at);
+    state
+}
+
 fn locks(mut state: State) -> State {
     state.policy.locks = true;
     state
@@ -128,6 +134,8 @@ pub(super) fn states() -> Vec<(&'static str, State)> {
         ),
         ("idle", base(Phase::Idle)),
         ("idle, held", held(base(Phase::Idle))),
+        ("idle, held until 900", held_until(base(Phase::Idle), 900)),
+        ("staged, held until 9000", held_until(staged(waits()), 9000)),
         ("idle, 3 refused", refused),
         (
             "idle, not automatic",
@@ -261,6 +269,10 @@ pub(super) fn events() -> Vec<(&'static str, Event)> {
         ..facts.clone()
     };
     let asked = Event::Asked;
+    let hold = |until| Request::Hold {
+        why: "audit".to_owned(),
+        until,
+    };
     vec![
         ("started", Event::Started(facts)),
         ("started on trial", Event::Started(trial)),
@@ -273,14 +285,16 @@ pub(super) fn events() -> Vec<(&'static str, Event)> {
         ("due bless", Event::Due(Timer::Bless)),
         ("due stuck", Event::Due(Timer::Stuck)),
         ("due stale", Event::Due(Timer::Stale)),
+        ("due hold", Event::Due(Timer::Hold)),
         ("asked check", asked(Request::Check)),
-        ("asked update", asked(Request::Update(None))),
+        ("asked update", asked(Request::Update(Wish::default()))),
         ("asked cancel", asked(Request::Cancel)),
         ("asked reboot", asked(Request::Reboot)),
         ("asked rollback", asked(Request::Rollback)),
         ("asked mark-good", asked(Request::MarkGood)),
         ("asked reset", asked(Request::Reset)),
-        ("asked hold", asked(Request::Hold("audit".to_owned()))),
+        ("asked hold", asked(hold(None))),
+        ("asked hold until 9000", asked(hold(Some(9000)))),
         ("asked release", asked(Request::Release)),
         ("asked allow 3", asked(Request::Allow("3".to_owned()))),
         ("found nothing", Event::Checked(Found::Nothing)),
@@ -319,6 +333,7 @@ pub(super) fn events() -> Vec<(&'static str, Event)> {
 fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Set(timer, delay) => format!("Set({timer:?}, {}±{})", delay.seconds, delay.spread),
+        Effect::Check(wish) if *wish == Wish::default() => "Check".to_owned(),
         Effect::Install(offer) => format!("Install({})", offer.release.version),
         other => format!("{other:?}"),
     }

@@ -169,7 +169,7 @@ fn f9_an_unhealthy_good_slot_stops_update_activity() {
     let effects = play(&mut state, [Event::Due(Timer::Check)]);
     assert!(!effects.iter().any(|e| matches!(e, Effect::Check(_))));
     // An operator may look for a way out; afterwards it is as unhealthy as before.
-    let asked = Event::Asked(Request::Update(None));
+    let asked = Event::Asked(Request::Update(Wish::default()));
     play(&mut state, [asked, Event::Checked(Found::Nothing)]);
     assert!(matches!(state.phase, Phase::Unhealthy { .. }));
     play(&mut state, [Event::Due(Timer::Assess), Event::Healthy]);
@@ -231,6 +231,99 @@ fn a5_a_machine_that_hears_nothing_for_too_long_says_so() {
     };
     let effects = play(&mut state, [Event::Configured(off)]);
     assert!(effects.contains(&Effect::Stop(Timer::Stale)));
+}
+
+/// A hold ends at its time, by the clock, whenever the service looks.
+#[test]
+fn a_hold_ends_by_itself() {
+    let hold = Request::Hold {
+        why: "audit".to_owned(),
+        until: Some(10_000),
+    };
+    let at = |state: &mut State, now: i64, event: Event| {
+        let (next, effects) = state.clone().step(now, event);
+        *state = next;
+        effects
+    };
+    let look = |effects: &[Effect]| {
+        let mut all = effects.iter();
+        all.find_map(|effect| match effect {
+            Effect::Set(Timer::Hold, delay) => Some(delay.seconds),
+            _ => None,
+        })
+    };
+    let mut state = staged(Phase::Staged {
+        wait: Wait::Unknown,
+    });
+    let effects = at(&mut state, 1000, Event::Asked(hold));
+    assert_eq!(look(&effects), Some(3600));
+    let why = state.why(1000).join(" ");
+    assert!(why.contains("ends in 2 h 30 min"), "{why}");
+    let effects = at(&mut state, 9000, Event::Due(Timer::Hold));
+    assert_eq!(look(&effects), Some(1000));
+    assert!(state.memory.hold.is_some());
+
+    // It outlives a boot, and may be over by then.
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(folder.path()).unwrap();
+    store.save(&state.memory).unwrap();
+    let (_, memory) = Store::open(folder.path()).unwrap();
+    assert_eq!(memory, state.memory);
+    let mut again = State::new(memory, policy());
+    let effects = at(&mut again, 20_000, Event::Started(facts("2", 20)));
+    assert_eq!(look(&effects), Some(0));
+    at(&mut again, 20_000, Event::Due(Timer::Hold));
+    assert_eq!((again.memory.hold, again.memory.hold_until), (None, None));
+
+    let effects = at(&mut state, 10_000, Event::Due(Timer::Hold));
+    assert_eq!(effects, [Effect::Remember, Effect::LookAtGates]);
+    assert!(state.memory.hold.is_none());
+    // One without an end that follows one with an end has none.
+    for until in [Some(50), None] {
+        let why = "audit".to_owned();
+        play(&mut state, [Event::Asked(Request::Hold { why, until })]);
+    }
+    play(&mut state, [Event::Due(Timer::Hold)]);
+    assert!(state.memory.hold.is_some());
+}
+
+/// F15: an older updater's hold does not end with one that it did not know had an end.
+#[test]
+fn f15_a_hold_of_another_updater_has_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |hold: &str| {
+        format!(r#"{{"format":1,"readable_from":1,"hold":"{hold}","ends":{{"at":5,"hold":"a"}}}}"#)
+    };
+    for (hold, until) in [("a", Some(5)), ("b", None)] {
+        std::fs::write(folder.path().join("hold.json"), text(hold)).unwrap();
+        let (_, memory) = Store::open(folder.path()).unwrap();
+        assert_eq!(
+            (memory.hold.as_deref(), memory.hold_until),
+            (Some(hold), until)
+        );
+    }
+}
+
+/// What was refused is installed when an operator says so, once.
+#[test]
+fn a_refused_release_is_tried_again_on_request() {
+    let mut state = base(Phase::Idle);
+    let release = offer("3", 30).release;
+    state.memory.refuse(&release, Cause::Unhealthy, 1);
+    let wish = Wish {
+        again: true,
+        channel: Some("beta".to_owned()),
+        ..Wish::default()
+    };
+    let found = Offer {
+        wish: wish.clone(),
+        ..offer("3", 30)
+    };
+    let asked = Event::Asked(Request::Update(wish.clone()));
+    assert!(play(&mut state, [asked]).contains(&Effect::Check(wish)));
+    let effects = play(&mut state, [Event::Checked(Found::Offer(found.clone()))]);
+    assert!(effects.contains(&Effect::Install(found)));
+    assert!(state.memory.refused[0].retrying);
 }
 
 /// F14: with a broken configuration a staged update stays staged.

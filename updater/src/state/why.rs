@@ -3,7 +3,7 @@
 use super::Reboot;
 use super::memory::{Memory, Refused};
 use super::phase::{Phase, Plan, State, Undo, Wait, Withheld};
-use crate::config::{Opening, in_words};
+use crate::config::{Opening, in_words, size_in_words};
 
 impl State {
     /// Explains the state at `now` (seconds since 1970); times are told relative to it.
@@ -14,7 +14,7 @@ impl State {
                 "Updates are not looked for while the booted release is unhealthy: {ailment}."
             ));
         }
-        out.extend(self.memory.held());
+        out.extend(self.memory.held(now));
         if let Some(pin) = &self.policy.pin {
             out.push(if *pin == self.booted.version {
                 format!("This machine is pinned to {pin}: it stays there until `updater unpin`.")
@@ -86,8 +86,8 @@ impl State {
             Phase::Downloading { offer, done, total } => format!(
                 "{} is being installed: {} of {} fetched.",
                 offer.release.version,
-                mib(*done),
-                mib(*total)
+                size_in_words(*done),
+                size_in_words(*total)
             ),
             Phase::Verifying { offer } => {
                 format!("{} is written and being read back.", offer.release.version)
@@ -130,15 +130,19 @@ impl State {
 
 impl Memory {
     /// Explains what outlives restarts.
-    pub fn why(&self) -> Vec<String> {
+    pub fn why(&self, now: i64) -> Vec<String> {
         let refused = self.refused.iter().map(refusal);
-        self.held().into_iter().chain(refused).collect()
+        self.held(now).into_iter().chain(refused).collect()
     }
 
-    fn held(&self) -> Option<String> {
+    fn held(&self, now: i64) -> Option<String> {
         let why = self.hold.as_ref()?;
+        let end = match self.hold_until {
+            Some(at) => format!("; that ends {}, or with", until(now, at)),
+            None => " until".to_owned(),
+        };
         Some(format!(
-            "Updates are held ({why}): nothing is installed and nothing reboots until `updater hold --release`."
+            "Updates are held ({why}): nothing is installed and nothing reboots{end} `updater hold --release`."
         ))
     }
 }
@@ -198,8 +202,4 @@ fn until(now: i64, then: i64) -> String {
         Ok(seconds) if seconds > 0 => format!("in {}", in_words(seconds)),
         _ => "now".to_owned(),
     }
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20)
 }

@@ -34,6 +34,7 @@ mod part;
 pub mod place;
 mod running;
 mod spare;
+mod tally;
 pub mod trial;
 mod verdict;
 mod windows;
@@ -49,6 +50,7 @@ pub use identity::{Identity, Unknown};
 pub use lock::Lock;
 pub use offer::{Limits, Offer, Refused};
 pub use spare::{Spared, keep_or_bring_back};
+pub use tally::Tally;
 pub use verdict::{bless, roll_back};
 pub use work::{Done, Event, Work};
 

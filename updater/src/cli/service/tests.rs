@@ -2,105 +2,53 @@
 //! there.
 
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::mpsc;
 
 use zbus::Guid;
 
 use super::*;
-use crate::config::Config;
-use crate::daemon::{Cancel, Done, Engine, Host, Options, Worker, serve};
-use crate::state::{Facts, Found, Known, Offer, Reboot, Stage, Trouble, TroubleKind};
+use crate::daemon::serve;
+use crate::daemon::testing::{Plan, Pretender, configure, engine, known};
+use crate::state::{Facts, Offer, Trouble, TroubleKind, Wish};
 
-/// Offers release 2, which installs; fails when the folder `bad` is asked.
-struct Pretender;
-
-fn known(version: &str, sequence: u64) -> Known {
-    Known {
-        version: version.to_owned(),
-        sequence,
-    }
-}
-
-impl Worker for Pretender {
-    fn configure(&mut self, _: &Config) {}
-
-    fn facts(&mut self) -> Result<Facts, Trouble> {
-        Ok(Facts {
+/// Offers release 2, which installs; fails when the folder `/bad` is asked.
+fn plan() -> Plan {
+    Plan {
+        facts: Facts {
             booted: known("1", 10),
             fallback: true,
             ..Facts::default()
-        })
-    }
-
-    fn check(&mut self, from: Option<&str>) -> Result<Found, Trouble> {
-        if from == Some("/bad") {
-            return Err(Trouble {
-                kind: TroubleKind::Verification,
-                text: "the signature is wrong".to_owned(),
-                hint: Some("use another mirror".to_owned()),
-                ..Trouble::default()
-            });
-        }
-        Ok(Found::Offer(Offer {
+        },
+        found: Some(Offer {
             release: known("2", 20),
             download: 1000,
-            from: from.map(str::to_owned),
+            wish: Wish::default(),
             downgrade: false,
-        }))
-    }
-
-    fn install(
-        &mut self,
-        offer: &Offer,
-        progress: &mut dyn FnMut(Stage),
-        _: &Cancel,
-    ) -> Result<Done, Trouble> {
-        progress(Stage::Downloading(500, 1000));
+        }),
+        trouble: Some(Trouble {
+            kind: TroubleKind::Verification,
+            text: "the signature is wrong".to_owned(),
+            hint: Some("use another mirror".to_owned()),
+            ..Trouble::default()
+        }),
+        trouble_at: Some("/bad"),
+        other: known("0", 5),
         // Long enough to be looked at on a busy machine.
-        std::thread::sleep(10 * LOOK);
-        progress(Stage::Finalizing);
-        Ok(Done::Installed(offer.release.clone()))
+        pause: 10 * LOOK,
+        ..Plan::default()
     }
-
-    fn bless(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
-    fn unstage(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
-    fn roll_back(&mut self) -> Result<Known, Trouble> {
-        Ok(known("0", 5))
-    }
-}
-
-struct Nothing;
-
-impl Host for Nothing {
-    fn reboot(&self, _: Reboot) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn tell(&self, _: &[String], _: &str) {}
 }
 
 /// Runs the service in a thread of its own, for as long as the process lives.
 fn service(root: &std::path::Path, config: &str) -> Service {
-    let folder = root.join("etc/holdfast/update.d");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("10-test.yaml"), config).unwrap();
-    let options = Options {
-        root: root.to_owned(),
-        boot_complete: vec!["/bin/true".to_owned()],
-    };
+    configure(root, config);
+    let root = root.to_owned();
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (ready, started) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (engine, handle) = Engine::new(options, Box::new(Pretender), Arc::new(Nothing));
+            let (engine, handle, _) = engine(&root, Pretender(plan()));
             let builder = connection::Builder::unix_stream(theirs)
                 .server(Guid::generate())
                 .p2p();

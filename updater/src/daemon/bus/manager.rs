@@ -9,7 +9,7 @@ use zbus::{Connection, interface};
 use super::super::Handle;
 use super::super::engine::is_busy;
 use super::{ask, authorize};
-use crate::state::Request;
+use crate::state::{Request, Wish};
 
 pub(super) struct Manager(pub(super) Handle);
 
@@ -25,7 +25,13 @@ impl Manager {
         if is_busy(&self.0.snapshot().state.phase) {
             return authorize(connection, &header).await;
         }
-        ask(&self.0, connection, &header, Request::Update(None)).await
+        ask(
+            &self.0,
+            connection,
+            &header,
+            Request::Update(Wish::default()),
+        )
+        .await
     }
 
     /// Forgets errors; what is staged is made unbootable (CoreOS left it bootable).

@@ -24,18 +24,30 @@ pub const MANAGER_PATH: &str = "/com/coreos/update1";
 /// Object of ours.
 pub const UPDATER_PATH: &str = "/org/holdfast/Updater1";
 
-const RETRY: Duration = Duration::from_secs(5);
+/// Between two looks for a bus.
+pub(super) const RETRY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects to the system bus, and again whenever the connection is lost.
-pub(super) async fn keep_up(handle: Handle) {
+/// Connects to the system bus, under both names.
+pub(super) async fn system(handle: Handle) -> zbus::Result<Connection> {
+    let mut builder = serve(Builder::system().method_timeout(TIMEOUT), &handle);
+    for name in NAMES {
+        builder = builder.name(name);
+    }
+    builder.build().await
+}
+
+/// Connects to a bus, and again whenever the connection is lost.
+pub(super) async fn keep_up<F>(
+    handle: Handle,
+    retry: Duration,
+    mut connect: impl FnMut(Handle) -> F,
+) where
+    F: Future<Output = zbus::Result<Connection>>,
+{
     let mut told = false;
     loop {
-        let mut builder = serve(Builder::system().method_timeout(TIMEOUT), &handle);
-        for name in NAMES {
-            builder = builder.name(name);
-        }
-        match tokio::time::timeout(TIMEOUT, builder.build()).await {
+        match tokio::time::timeout(TIMEOUT, connect(handle.clone())).await {
             Ok(Ok(connection)) => {
                 told = false;
                 handle.bus(Some(connection.clone()));
@@ -52,7 +64,7 @@ pub(super) async fn keep_up(handle: Handle) {
             }
             _ => {}
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(retry).await;
     }
 }
 

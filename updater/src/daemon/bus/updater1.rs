@@ -5,20 +5,50 @@ use std::collections::HashMap;
 use zbus::fdo;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
-use zbus::{Connection, Variant, interface};
+use zbus::{Connection, OwnedVariant, Variant, interface};
 
 use super::super::engine::now;
 use super::super::{Handle, Snapshot};
 use super::{UPDATER_PATH, ask};
-use crate::state::{Phase, Request};
+use crate::config::{NAME_RULE, is_name};
+use crate::state::{Phase, Request, Wish};
 
 const NAME: &str = "org.holdfast.Updater1";
+const NO_REASON: &str = "no reason given";
 
 pub(super) struct Updater1(pub(super) Handle);
 
 /// Nothing is `""`.
 fn or_none(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Reads options; what is not known is refused.
+fn wish(options: HashMap<String, OwnedVariant>) -> fdo::Result<Wish> {
+    let mut wish = Wish::default();
+    for (name, value) in options {
+        let wrong = |_| fdo::Error::InvalidArgs(format!("{name:?} has another type"));
+        match name.as_str() {
+            "from" => wish.from = or_none(&String::try_from(value).map_err(wrong)?),
+            "channel" => wish.channel = Some(channel(value.try_into().map_err(wrong)?)?),
+            "again" => wish.again = value.try_into().map_err(wrong)?,
+            "downgrade" => wish.downgrade = value.try_into().map_err(wrong)?,
+            _ => {
+                let what = format!("{name:?} is no option");
+                return Err(fdo::Error::InvalidArgs(what));
+            }
+        }
+    }
+    Ok(wish)
+}
+
+fn channel(name: String) -> fdo::Result<String> {
+    match is_name(&name) {
+        true => Ok(name),
+        false => Err(fdo::Error::InvalidArgs(format!(
+            "{name:?} is no channel: {NAME_RULE}"
+        ))),
+    }
 }
 
 #[interface(name = "org.holdfast.Updater1")]
@@ -39,7 +69,24 @@ impl Updater1 {
         #[zbus(header)] header: Header<'_>,
         from: &str,
     ) -> fdo::Result<()> {
-        ask(&self.0, connection, &header, Request::Update(or_none(from))).await
+        let wish = Wish {
+            from: or_none(from),
+            ..Wish::default()
+        };
+        ask(&self.0, connection, &header, Request::Update(wish)).await
+    }
+
+    /// The same, with options that count instead of the configuration: `from` (s),
+    /// `channel` (s), `again` (b): also what this machine went back from, `downgrade`
+    /// (b): also what is older than what runs.
+    async fn update_with(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        options: HashMap<String, OwnedVariant>,
+    ) -> fdo::Result<()> {
+        let wish = wish(options)?;
+        ask(&self.0, connection, &header, Request::Update(wish)).await
     }
 
     /// Stops an installation.
@@ -94,8 +141,25 @@ impl Updater1 {
         #[zbus(header)] header: Header<'_>,
         reason: &str,
     ) -> fdo::Result<()> {
-        let reason = or_none(reason).unwrap_or_else(|| "no reason given".to_owned());
-        ask(&self.0, connection, &header, Request::Hold(reason)).await
+        let why = or_none(reason).unwrap_or_else(|| NO_REASON.to_owned());
+        let request = Request::Hold { why, until: None };
+        ask(&self.0, connection, &header, request).await
+    }
+
+    /// The same, with an end: seconds since 1970.
+    async fn hold_until(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+        reason: &str,
+        until: i64,
+    ) -> fdo::Result<()> {
+        if until <= now() {
+            return Err(fdo::Error::InvalidArgs("that time is over".to_owned()));
+        }
+        let why = or_none(reason).unwrap_or_else(|| NO_REASON.to_owned());
+        let until = Some(until);
+        ask(&self.0, connection, &header, Request::Hold { why, until }).await
     }
 
     /// Ends a hold.
@@ -219,6 +283,12 @@ impl Updater1 {
         self.0.snapshot().state.memory.hold.unwrap_or_default()
     }
 
+    /// When that ends by itself, in seconds since 1970; 0: it does not.
+    #[zbus(property)]
+    fn held_until(&self) -> i64 {
+        self.0.snapshot().state.memory.hold_until.unwrap_or(0)
+    }
+
     /// Versions that were rolled back from.
     #[zbus(property)]
     fn refused(&self) -> Vec<String> {
@@ -309,7 +379,7 @@ pub(super) async fn emit(
     new: &Snapshot,
 ) -> zbus::Result<()> {
     type Get = for<'s> fn(&'s Snapshot) -> Variant<'static>;
-    let all: [(&str, Get); 19] = [
+    let all: [(&str, Get); 20] = [
         ("Phase", |s| s.state.phase.name().into()),
         ("Version", |s| s.state.booted.version.clone().into()),
         ("Trial", |s| s.state.trial.into()),
@@ -327,6 +397,9 @@ pub(super) async fn emit(
         ("LastErrorHint", |s| last_error_hint(s).into()),
         ("HoldReason", |s| {
             s.state.memory.hold.clone().unwrap_or_default().into()
+        }),
+        ("HeldUntil", |s| {
+            s.state.memory.hold_until.unwrap_or(0).into()
         }),
         ("Refused", |s| refused(s).into()),
         ("Problems", |s| s.problems.clone().into()),

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
-use crate::daemon::{Engine, Handle, Host, Options, Snapshot};
+use crate::daemon::testing::{Recorder, engine};
+use crate::daemon::{Handle, Snapshot};
 use crate::state::{Phase, Reboot, Request, Wait};
 use crate::update::tests::world::{Build, World, builds, with_files};
 
@@ -41,23 +42,11 @@ impl Ground for Pretended {
     }
 }
 
-#[derive(Default)]
-struct Reboots(Mutex<Vec<Reboot>>);
-
-impl Host for Reboots {
-    fn reboot(&self, why: Reboot) -> Result<(), String> {
-        self.0.lock().unwrap().push(why);
-        Ok(())
-    }
-
-    fn tell(&self, _: &[String], _: &str) {}
-}
-
 struct Service {
     world: World,
     ground: Pretended,
     root: PathBuf,
-    host: Arc<Reboots>,
+    host: Arc<Recorder>,
     handle: Handle,
 }
 
@@ -90,13 +79,7 @@ impl Service {
     /// The service of the next boot.
     fn again(world: World, ground: Pretended) -> Self {
         let root = ground.root.clone();
-        let options = Options {
-            root: root.clone(),
-            boot_complete: vec!["/bin/true".to_owned()],
-        };
-        let worker = Updates::new(ground.clone());
-        let host = Arc::new(Reboots::default());
-        let (engine, handle) = Engine::new(options, Box::new(worker), host.clone());
+        let (engine, handle, host) = engine(&root, Updates::new(ground.clone()));
         tokio::spawn(engine.run());
         Service {
             world,
@@ -108,16 +91,7 @@ impl Service {
     }
 
     async fn until(&mut self, phase: &str) -> Snapshot {
-        let wait = async {
-            while self.handle.snapshot().state.phase.name() != phase {
-                assert!(self.handle.changed().await);
-            }
-            self.handle.snapshot()
-        };
-        match tokio::time::timeout(Duration::from_secs(60), wait).await {
-            Ok(snapshot) => snapshot,
-            Err(_) => panic!("still {:?}", self.handle.snapshot().state),
-        }
+        self.handle.until(phase).await
     }
 
     async fn ask(&self, request: Request) -> Result<(), String> {
@@ -175,7 +149,7 @@ async fn a_machine_is_brought_to_the_next_release_and_finds_it_good() {
         (offer.release.version.as_str(), offer.release.sequence),
         ("2", 200)
     );
-    service.ask(Request::Update(None)).await.unwrap();
+    service.ask(Request::Update(Wish::default())).await.unwrap();
     service.until("rebooting").await;
     assert_eq!(service.entries(), ["holdfast_1.efi", "holdfast_2+3.efi"]);
     assert!(service.on_trial("2"));
@@ -202,7 +176,7 @@ async fn f7_an_unhealthy_release_is_left_and_refused() {
     let checks = world.path("etc/holdfast/health.d/required.d");
     let mut service = Service::start(world);
     service.until("idle").await;
-    service.ask(Request::Update(None)).await.unwrap();
+    service.ask(Request::Update(Wish::default())).await.unwrap();
     service.until("rebooting").await;
 
     fs::create_dir_all(&checks).unwrap();
@@ -223,7 +197,7 @@ async fn f7_an_unhealthy_release_is_left_and_refused() {
     let state = service.until("idle").await.state;
     assert_eq!(state.memory.refused[0].release.version, "2");
     assert_eq!(state.memory.refused[0].release.sequence, 200);
-    service.ask(Request::Update(None)).await.unwrap();
+    service.ask(Request::Update(Wish::default())).await.unwrap();
     let state = service.until("available").await.state;
     let why = state.why(0).join("\n");
     assert!(why.contains("this machine went back from it"), "{why}");
@@ -234,7 +208,7 @@ async fn f7_an_unhealthy_release_is_left_and_refused() {
     fs::write(service.root.join("etc/holdfast/update.d/20-off.yaml"), OFF).unwrap();
     service.handle.reload();
     service.ask(Request::Allow("2".to_owned())).await.unwrap();
-    service.ask(Request::Update(None)).await.unwrap();
+    service.ask(Request::Update(Wish::default())).await.unwrap();
     let state = service.until("staged").await.state;
     assert!(state.memory.refused.is_empty());
     service.ask(Request::Reset).await.unwrap();
@@ -251,7 +225,11 @@ async fn an_operator_goes_back() {
     let mut service = Service::start(world);
     service.until("idle").await;
     let from = service.root.join("repository").display().to_string();
-    service.ask(Request::Update(Some(from))).await.unwrap();
+    let wish = Wish {
+        from: Some(from),
+        ..Wish::default()
+    };
+    service.ask(Request::Update(wish)).await.unwrap();
     service.until("staged").await;
     let mut service = service.boot(&two, "holdfast_2+2-1.efi");
     service.until("idle").await;
@@ -270,7 +248,7 @@ async fn an_operator_goes_back() {
     assert!(!state.trial);
     let mut service = service.boot(&one, "holdfast_1.efi");
     service.until("idle").await;
-    service.ask(Request::Update(None)).await.unwrap();
+    service.ask(Request::Update(Wish::default())).await.unwrap();
     let why = service.until("available").await.state.why(0).join("\n");
     assert!(why.contains("was rolled back by an operator"), "{why}");
 }
@@ -353,12 +331,44 @@ async fn f5_a_lost_kernel_image_comes_back() {
     // The copy is of what runs, once that is good.
     service = service.boot(&one, "holdfast_1.efi");
     service.until("idle").await;
-    service.ask(Request::Update(None)).await.unwrap();
+    service.ask(Request::Update(Wish::default())).await.unwrap();
     service.until("staged").await;
     service = service.boot(&two, "holdfast_2+2-1.efi");
     service.until("idle").await;
     assert_eq!(fs::read(&second).unwrap(), two.uki);
     assert!(!first.exists());
+}
+
+/// What an operator asks for counts instead of the configuration, once.
+#[tokio::test]
+async fn another_channel_and_an_older_release_on_request() {
+    let (one, two) = builds();
+    let mut world = machine(&two, OFF);
+    let release = world.release(&one, None);
+    world.publish(&release);
+    let mut service = Service::start(world);
+    service.until("idle").await;
+    let none = Wish {
+        channel: Some("beta".to_owned()),
+        ..Wish::default()
+    };
+    service.ask(Request::Update(none)).await.unwrap();
+    let trouble = service.until("backoff").await.state.trouble.unwrap();
+    assert!(trouble.text.contains("beta"), "{}", trouble.text);
+    // Older than what runs: nothing without being told to.
+    service.ask(Request::Update(Wish::default())).await.unwrap();
+    service.until("idle").await;
+    let older = Wish {
+        downgrade: true,
+        ..Wish::default()
+    };
+    service.ask(Request::Update(older)).await.unwrap();
+    let staged = service.until("staged").await.state.staged.unwrap();
+    assert_eq!(staged.release.version, "1");
+    // The next look by itself finds nothing better than that.
+    service.ask(Request::Check).await.unwrap();
+    let staged = service.until("staged").await.state.staged.unwrap();
+    assert_eq!(staged.release.version, "1");
 }
 
 /// One lock for the service and for who works by hand.
@@ -382,15 +392,18 @@ fn troubles_are_told_apart() {
     let world = machine(&one, "");
     let root = world.dir.path().to_owned();
     let mut updates = Updates::new(Pretended::new(&world));
-    let none = updates.check(None).unwrap_err();
+    let none = updates.check(&Wish::default()).unwrap_err();
     assert_eq!(none.text, "no repository is configured");
     assert_eq!(none.kind, TroubleKind::Machine);
     updates.configure(&crate::config::load(&root).config);
     fs::rename(root.join("repository"), root.join("gone")).unwrap();
-    assert_eq!(updates.check(None).unwrap_err().kind, TroubleKind::Network);
+    assert_eq!(
+        updates.check(&Wish::default()).unwrap_err().kind,
+        TroubleKind::Network
+    );
     fs::remove_file(root.join(update::ROOT)).unwrap();
     fs::rename(root.join("gone"), root.join("repository")).unwrap();
-    let untrusting = updates.check(None).unwrap_err();
+    let untrusting = updates.check(&Wish::default()).unwrap_err();
     assert_eq!(untrusting.kind, TroubleKind::Verification);
     assert!(untrusting.hint.unwrap().contains("trusts no repository"));
 }

@@ -229,6 +229,12 @@ impl Repository {
         }
     }
 
+    /// When the timestamp expires that the next publication makes. Machines take no
+    /// release whose place in the order lies behind that.
+    pub fn fresh_until(&self) -> Time {
+        self.now.plus_days(self.policy.days(Role::Timestamp))
+    }
+
     /// The keys at hand.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring

@@ -19,7 +19,7 @@ use crate::release::{
     Artefact, Channel, Digest, FORMAT, Patch, Release, Stream, Usr, channel_name, folder,
     release_name,
 };
-use crate::slots::testing::image;
+use crate::slots::testing::{USR, image_for};
 use crate::slots::{Content, Disk};
 use crate::tuf::sign::{Keyring, Policy, Repository};
 use crate::tuf::{Role, Target, Time};
@@ -87,11 +87,17 @@ pub struct World {
     pub repository: Repository,
     pub targets: BTreeMap<String, Target>,
     pub machine: Identity,
+    window: u32,
 }
 
 impl World {
     /// An empty repository, and a machine that runs `running`.
     pub fn new(running: &Build) -> Self {
+        Self::with_windows(running, WINDOW)
+    }
+
+    /// The same, with windows of another length and slots that are large enough.
+    pub fn with_windows(running: &Build, window: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut keyring = Keyring::open(&dir.path().join("keys")).unwrap();
         let roles = Role::ALL
@@ -102,7 +108,8 @@ impl World {
         let repository =
             Repository::create(&metadata, keyring, Policy::default(), NOW, &roles).unwrap();
 
-        let mut disk = image(512, &running.version, running.hash());
+        let room = (running.usr.len() as u64 + u64::from(window)).max(USR);
+        let mut disk = image_for(512, &running.version, running.hash(), room);
         let table = Disk::open(
             "new",
             std::sync::Arc::new(scratch(&disk)),
@@ -142,6 +149,7 @@ impl World {
                 root_hash: running.hash(),
                 sequence: running.sequence,
             },
+            window,
         }
     }
 
@@ -163,7 +171,7 @@ impl World {
 
     fn stream(&self, name: &str, build: &Build, old: u64, windows: Parts) -> Stream {
         let (windows, frames): (Vec<Window>, Vec<Vec<u8>>) = windows.into_iter().unzip();
-        let index = Index::new(WINDOW, build.usr.len() as u64, old, windows).unwrap();
+        let index = Index::new(self.window, build.usr.len() as u64, old, windows).unwrap();
         Stream {
             index: self.put(&format!("{name}.index"), &index.encode()),
             data: self.put(&format!("{name}.zst"), &frames.concat()),
@@ -173,14 +181,15 @@ impl World {
     /// Writes the artefacts of a build, with a patch from another one.
     pub fn release(&self, build: &Build, from: Option<&Build>) -> Release {
         let folder = folder("docker", "amd64", build.version.as_str());
-        let plains = || build.usr.chunks(WINDOW as usize);
+        let window = self.window as usize;
+        let plains = || build.usr.chunks(window);
         let full = plains().map(|plain| encode::full(plain).unwrap()).collect();
         let full = self.stream(&format!("{folder}/usr"), build, 0, full);
         let patch = |old: &Build| {
             let file = scratch(&old.usr);
             let size = old.usr.len() as u64;
             let patcher = Patcher::new(&file, size, old.tree.leaves().to_vec()).unwrap();
-            let leaves = build.tree.leaves().chunks(WINDOW as usize / BLOCK * DIGEST);
+            let leaves = build.tree.leaves().chunks(window / BLOCK * DIGEST);
             let windows = plains().zip(leaves);
             let windows = windows.map(|(plain, leaves)| patcher.window(plain, leaves).unwrap());
             Patch {
