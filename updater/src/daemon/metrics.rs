@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::counters::KINDS;
 use super::{Handle, Snapshot};
 use crate::state::Phase;
+use crate::tuf::Seen;
 
 /// Who has a request sends it within this time.
 const REQUEST: Duration = Duration::from_millis(200);
@@ -108,6 +109,33 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         "When a repository last answered with trusted metadata; 0: never.",
         &[(String::new(), checked)],
     );
+    if let Some(seen) = &state.seen {
+        let digest = format!("{{sha256=\"{}\"}}", escape(&seen.snapshot_sha256));
+        metric(
+            "gauge",
+            "snapshot_version",
+            "Version of the snapshot that the last answer had, and its digest: the same on all machines.",
+            &[(digest, seen.snapshot.to_string())],
+        );
+        metric(
+            "gauge",
+            "metadata_expires_timestamp_seconds",
+            "When the metadata of the last answer expires.",
+            &[(String::new(), seen.expires.0.to_string())],
+        );
+        let there = seen.suspicions();
+        let each = |kind: &&str| {
+            let is = there.iter().any(|(word, _)| word == kind);
+            (format!("{{kind=\"{kind}\"}}"), u8::from(is).to_string())
+        };
+        let all: Vec<_> = Seen::SUSPICIONS.iter().map(each).collect();
+        metric(
+            "gauge",
+            "suspicious",
+            "What the repository, or the clock, should not do.",
+            &all,
+        );
+    }
     let waiting = state.waiting.to_string();
     metric(
         "gauge",

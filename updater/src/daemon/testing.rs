@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Cancel, Done, Engine, Handle, Host, Options, Worker};
 use crate::config::Config;
 use crate::state::{Facts, Found, Known, Offer, Reboot, Stage, Trouble, Wish};
+use crate::tuf::Seen;
 
 /// What the worker pretends.
 #[derive(Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Plan {
     pub facts: Facts,
     /// What every check finds.
     pub found: Option<Offer>,
+    /// With which metadata.
+    pub seen: Option<Seen>,
     /// With what checks fail.
     pub trouble: Option<Trouble>,
     /// Only those of this place.
@@ -55,6 +58,10 @@ impl Worker for Pretender {
             }),
             None => Found::Nothing,
         })
+    }
+
+    fn seen(&mut self) -> Option<Seen> {
+        self.0.seen.clone()
     }
 
     fn install(

@@ -12,6 +12,7 @@ use zbus::{Connection, Guid, MessageStream};
 use super::testing::{Plan, Pretender, Recorder, configure, engine, known};
 use super::*;
 use crate::state::{Facts, Offer, Reboot, Request, Trouble, Wish};
+use crate::tuf::{Seen, Time};
 
 struct Service {
     root: tempfile::TempDir,
@@ -356,6 +357,50 @@ async fn f11_a_bus_that_restarts_is_found_again() {
             service.handle.ask(update).await.unwrap();
             service.until("staged").await;
         }
+    }
+}
+
+/// A4, A19: what a repository should not do is seen on the machine, and what it said can
+/// be compared over a fleet.
+#[tokio::test]
+async fn a19_a_suspicious_repository_shows() {
+    let seen = Seen {
+        root: 1,
+        timestamp: 9,
+        snapshot: 5,
+        targets: 5,
+        snapshot_sha256: "ab".repeat(32),
+        signed: None,
+        expires: Time(4_000_000_000),
+        equivocation: true,
+        jump: true,
+        clock_is_behind: false,
+    };
+    let plan = Plan {
+        seen: Some(seen),
+        found: None,
+        ..offers_3()
+    };
+    let mut service = Service::start(plan, STRATEGY_OFF).await;
+    let before = metrics::render(&service.until("idle").await);
+    assert!(!before.contains("suspicious") && !before.contains("snapshot"));
+    service.handle.ask(Request::Check).await.unwrap();
+    while service.handle.snapshot().state.checked.is_none() {
+        assert!(service.handle.changed().await);
+    }
+    let snapshot = service.handle.snapshot();
+    let why = snapshot.state.why(0).join(" ");
+    assert!(why.contains("two contents for one version"), "{why}");
+    assert!(why.contains("number of versions") && !why.contains("clock is behind"));
+    let text = metrics::render(&snapshot);
+    for line in [
+        "suspicious{kind=\"equivocation\"} 1\n",
+        "suspicious{kind=\"jump\"} 1\n",
+        "suspicious{kind=\"clock-behind\"} 0\n",
+        "snapshot_version{sha256=\"abababab",
+        "metadata_expires_timestamp_seconds 4000000000\n",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
     }
 }
 

@@ -11,11 +11,11 @@ use crate::config::Config;
 use crate::install::Journal;
 use crate::slots::Disk;
 use crate::state::{Facts, Found, Known, Offer, Stage, Trouble, TroubleKind, Wish};
-use crate::tuf::Time;
+use crate::tuf::{Seen, Time};
 use crate::update::floor::Floor;
 use crate::update::{
     self, Answered, Error, Event, Identity, JOURNAL, Lock, Refused, Setup, Spared, Tally, Work,
-    bless, check, keep_or_bring_back, place, roll_back, trial,
+    bless, check_and_tell, keep_or_bring_back, place, roll_back, trial,
 };
 
 /// How long short work waits for an `updater` that somebody started by hand.
@@ -64,6 +64,7 @@ pub struct Updates<G> {
     config: Config,
     /// What the last check found, and where.
     found: Option<(update::Offer, Wish)>,
+    seen: Option<Seen>,
 }
 
 impl<G: Ground> Updates<G> {
@@ -73,6 +74,7 @@ impl<G: Ground> Updates<G> {
             ground,
             config: Config::default(),
             found: None,
+            seen: None,
         }
     }
 
@@ -137,7 +139,7 @@ impl<G: Ground> Updates<G> {
     }
 
     fn look(&mut self, wish: &Wish) -> Result<Found, Error> {
-        self.found = None;
+        (self.found, self.seen) = (None, None);
         let identity = self.ground.identity()?;
         let mut source = place::open(wish.from.as_deref(), &self.config)?;
         let setup = Setup {
@@ -155,7 +157,12 @@ impl<G: Ground> Updates<G> {
             pin: self.config.pin.clone(),
         };
         let _lock = Lock::wait(&setup.state, PATIENCE)?;
-        let found = match check(&identity, &setup, &mut *source) {
+        let mut seen = None;
+        let result = check_and_tell(&identity, &setup, &mut *source, &mut |told| {
+            seen = Some(told.clone());
+        });
+        self.seen = seen;
+        let found = match result {
             Err(Error::Refused(older @ (Refused::Older { .. } | Refused::BelowBest { .. }))) => {
                 tracing::info!("{older}");
                 return Ok(Found::Nothing);
@@ -233,6 +240,10 @@ impl<G: Ground> Worker for Updates<G> {
 
     fn check(&mut self, wish: &Wish) -> Result<Found, Trouble> {
         self.look(wish).map_err(|e| trouble(&e))
+    }
+
+    fn seen(&mut self) -> Option<Seen> {
+        self.seen.clone()
     }
 
     fn install(

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 
 use crate::config::Config;
 use crate::state::{Event, Facts, Found, Known, Offer, Stage, Trouble, Wish};
+use crate::tuf::Seen;
 
 /// Does the work. Lives in a thread of its own: every method may block for as long as
 /// its work takes, and none is called while another runs.
@@ -18,6 +19,9 @@ pub trait Worker: Send {
 
     /// What the repository offers.
     fn check(&mut self, wish: &Wish) -> Result<Found, Trouble>;
+
+    /// The metadata of the repository that answered the last check; none if none did.
+    fn seen(&mut self) -> Option<Seen>;
 
     /// Installs what a check found into the slot that is not booted; goes on where an
     /// interrupted installation of the same release stopped. Makes that slot unbootable
@@ -104,9 +108,13 @@ pub(super) fn start(
                         continue;
                     }
                 },
-                Job::Check(wish) => worker
-                    .check(&wish)
-                    .map_or_else(Event::CheckFailed, Event::Checked),
+                Job::Check(wish) => {
+                    let found = worker.check(&wish);
+                    if let Some(seen) = worker.seen() {
+                        answer(Answer::Event(Event::Seen(seen)));
+                    }
+                    found.map_or_else(Event::CheckFailed, Event::Checked)
+                }
                 Job::Install(offer) => {
                     let mut last = None;
                     let mut progress = |stage| {

@@ -2,6 +2,7 @@
 
 use super::{Known, Offer, Policy};
 use crate::config::Opening;
+use crate::tuf::Seen;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Event {
     Asked(Request),
     /// A repository answered.
     Checked(Found),
+    /// With this metadata; comes before the answer.
+    Seen(Seen),
     /// None did, or none could be trusted.
     CheckFailed(Trouble),
     /// An installation moved on.

@@ -3,6 +3,7 @@
 use super::memory::Memory;
 use super::{Reboot, Trouble, Wish};
 use crate::config::Opening;
+use crate::tuf::Seen;
 
 /// A release as far as a machine needs to know it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -89,6 +90,8 @@ pub struct State {
     pub trouble: Option<Trouble>,
     /// When a repository last answered, in seconds since 1970.
     pub checked: Option<i64>,
+    /// The metadata of the last answer.
+    pub seen: Option<Seen>,
     /// Since when an answer is waited for.
     pub waiting: i64,
     /// That is longer than the configuration allows: releases may be kept from this
@@ -232,6 +235,7 @@ impl State {
             failures: 0,
             trouble: None,
             checked: None,
+            seen: None,
             waiting: 0,
             stale: false,
         }

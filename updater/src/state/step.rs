@@ -90,6 +90,7 @@ impl Step {
                 let asked = *asked;
                 self.checked(found, asked);
             }
+            (Event::Seen(seen), _) => self.state.seen = Some(seen),
             (Event::CheckFailed(trouble), Phase::Checking { .. }) => self.failed(trouble),
             (
                 Event::Progress(stage),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::config::Opening;
+use crate::tuf::{Seen, Time};
 
 fn known(version: &str, sequence: u64) -> Known {
     Known {
@@ -236,6 +237,21 @@ pub(super) fn states() -> Vec<(&'static str, State)> {
     ]
 }
 
+pub(super) fn seen() -> Seen {
+    Seen {
+        root: 1,
+        timestamp: 7,
+        snapshot: 5,
+        targets: 5,
+        snapshot_sha256: "ab".repeat(32),
+        signed: None,
+        expires: Time(5000),
+        equivocation: true,
+        jump: false,
+        clock_is_behind: false,
+    }
+}
+
 fn trouble() -> Trouble {
     Trouble {
         text: "no route".to_owned(),
@@ -297,6 +313,7 @@ pub(super) fn events() -> Vec<(&'static str, Event)> {
         ("asked hold until 9000", asked(hold(Some(9000)))),
         ("asked release", asked(Request::Release)),
         ("asked allow 3", asked(Request::Allow("3".to_owned()))),
+        ("seen", Event::Seen(seen())),
         ("found nothing", Event::Checked(Found::Nothing)),
         ("found 1", Event::Checked(Found::Offer(offer("1", 10)))),
         ("found 2", Event::Checked(Found::Offer(offer("2", 20)))),
@@ -390,6 +407,12 @@ fn rest(old: &State, new: &State) -> String {
         "refused",
         format!("[{}]", list(old)),
         format!("[{}]", list(new)),
+    );
+    let seen = |s: &State| s.seen.as_ref().map(|seen| seen.timestamp);
+    tell(
+        "seen",
+        format!("{:?}", seen(old)),
+        format!("{:?}", seen(new)),
     );
     tell("stale", old.stale.to_string(), new.stale.to_string());
     tell(

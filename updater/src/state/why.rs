@@ -4,6 +4,7 @@ use super::Reboot;
 use super::memory::{Memory, Refused};
 use super::phase::{Phase, Plan, State, Undo, Wait, Withheld};
 use crate::config::{Opening, in_words, size_in_words};
+use crate::tuf::Seen;
 
 impl State {
     /// Explains the state at `now` (seconds since 1970); times are told relative to it.
@@ -46,6 +47,8 @@ impl State {
                 "No repository has answered with metadata that can be trusted for {waited}: releases may be kept from this machine. Look at `servers`, the network and the clock."
             ));
         }
+        let suspicions = self.seen.iter().flat_map(Seen::suspicions);
+        out.extend(suspicions.map(|(_, text)| format!("{text}.")));
         if let Some(checked) = self.checked {
             out.push(format!("A repository last answered {}.", ago(now, checked)));
         }

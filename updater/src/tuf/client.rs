@@ -88,6 +88,35 @@ pub struct Seen {
     pub clock_is_behind: bool,
 }
 
+impl Seen {
+    /// What a repository should not do, or a clock not say: one word each, and what it
+    /// means.
+    pub fn suspicions(&self) -> Vec<(&'static str, &'static str)> {
+        let all = [
+            (
+                self.equivocation,
+                "equivocation",
+                "The repository has two contents for one version of its metadata: it may tell machines different things",
+            ),
+            (
+                self.jump,
+                "jump",
+                "The repository's metadata skipped a suspicious number of versions",
+            ),
+            (
+                self.clock_is_behind,
+                "clock-behind",
+                "This machine's clock is behind the time at which metadata was signed",
+            ),
+        ];
+        let there = all.into_iter().filter(|(is, ..)| *is);
+        there.map(|(_, word, text)| (word, text)).collect()
+    }
+
+    /// Every word of [`Seen::suspicions`].
+    pub const SUSPICIONS: [&'static str; 3] = ["equivocation", "jump", "clock-behind"];
+}
+
 /// Why a refresh or a fetch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -45,6 +45,16 @@ pub struct Found {
 
 /// Asks. Only what is trusted changes the folder of trusted metadata.
 pub fn check(machine: &Identity, setup: &Setup, source: &mut dyn Source) -> Result<Found, Error> {
+    check_and_tell(machine, setup, source, &mut |_| {})
+}
+
+/// The same; `told` hears of the metadata, whatever becomes of the release.
+pub fn check_and_tell(
+    machine: &Identity,
+    setup: &Setup,
+    source: &mut dyn Source,
+    told: &mut dyn FnMut(&Seen),
+) -> Result<Found, Error> {
     let clock = Clock {
         system: setup.now,
         built: machine.built(),
@@ -56,6 +66,10 @@ pub fn check(machine: &Identity, setup: &Setup, source: &mut dyn Source) -> Resu
             hint = e.hint(),
             "when the repository answered is not kept: {e}"
         );
+    }
+    told(fresh.seen());
+    for (suspicion, text) in fresh.seen().suspicions() {
+        tracing::warn!(suspicion, "{text}");
     }
     let name = channel_name(&machine.image, &machine.architecture, &setup.channel);
     let channel: Channel = fresh.json(source, &name, MAX_DOCUMENT)?;

@@ -44,7 +44,7 @@ mod work;
 pub(crate) mod tests;
 
 pub use answered::Answered;
-pub use check::{Found, Setup, check};
+pub use check::{Found, Setup, check, check_and_tell};
 pub use error::Error;
 pub use identity::{Identity, Unknown};
 pub use lock::Lock;

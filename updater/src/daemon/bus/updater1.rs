@@ -12,6 +12,7 @@ use super::super::{Handle, Snapshot};
 use super::{UPDATER_PATH, ask};
 use crate::config::{NAME_RULE, is_name};
 use crate::state::{Phase, Request, Wish};
+use crate::tuf::Seen;
 
 const NAME: &str = "org.holdfast.Updater1";
 const NO_REASON: &str = "no reason given";
@@ -253,6 +254,26 @@ impl Updater1 {
         self.0.snapshot().state.stale
     }
 
+    /// SHA-256 of the snapshot that the last answer had: machines of one fleet that see one
+    /// version with different digests are told different things. Empty: no answer yet.
+    #[zbus(property)]
+    fn snapshot_digest(&self) -> String {
+        snapshot_digest(&self.0.snapshot())
+    }
+
+    /// Its version; 0: no answer yet.
+    #[zbus(property)]
+    fn snapshot_version(&self) -> u64 {
+        snapshot_version(&self.0.snapshot())
+    }
+
+    /// What the repository or the clock should not do, in words: `equivocation`, `jump`,
+    /// `clock-behind`.
+    #[zbus(property)]
+    fn suspicions(&self) -> Vec<String> {
+        suspicions(&self.0.snapshot())
+    }
+
     /// The last error, until something goes well.
     #[zbus(property)]
     fn last_error(&self) -> String {
@@ -367,6 +388,21 @@ fn last_error_hint(s: &Snapshot) -> String {
     trouble.and_then(|t| t.hint.clone()).unwrap_or_default()
 }
 
+fn snapshot_digest(s: &Snapshot) -> String {
+    let seen = s.state.seen.as_ref();
+    seen.map(|seen| seen.snapshot_sha256.clone())
+        .unwrap_or_default()
+}
+
+fn snapshot_version(s: &Snapshot) -> u64 {
+    s.state.seen.as_ref().map_or(0, |seen| seen.snapshot)
+}
+
+fn suspicions(s: &Snapshot) -> Vec<String> {
+    let all = s.state.seen.iter().flat_map(Seen::suspicions);
+    all.map(|(word, _)| word.to_owned()).collect()
+}
+
 fn refused(s: &Snapshot) -> Vec<String> {
     let list = s.state.memory.refused.iter();
     list.map(|r| r.release.version.clone()).collect()
@@ -379,7 +415,7 @@ pub(super) async fn emit(
     new: &Snapshot,
 ) -> zbus::Result<()> {
     type Get = for<'s> fn(&'s Snapshot) -> Variant<'static>;
-    let all: [(&str, Get); 20] = [
+    let all: [(&str, Get); 23] = [
         ("Phase", |s| s.state.phase.name().into()),
         ("Version", |s| s.state.booted.version.clone().into()),
         ("Trial", |s| s.state.trial.into()),
@@ -392,6 +428,9 @@ pub(super) async fn emit(
         ("Progress", |s| progress(s).into()),
         ("LastChecked", |s| s.state.checked.unwrap_or(0).into()),
         ("Stale", |s| s.state.stale.into()),
+        ("SnapshotDigest", |s| snapshot_digest(s).into()),
+        ("SnapshotVersion", |s| snapshot_version(s).into()),
+        ("Suspicions", |s| suspicions(s).into()),
         ("LastError", |s| last_error(s).into()),
         ("LastErrorKind", |s| last_error_kind(s).into()),
         ("LastErrorHint", |s| last_error_hint(s).into()),

@@ -144,6 +144,8 @@ async fn a_machine_is_brought_to_the_next_release_and_finds_it_good() {
     assert!(!service.on_trial("2"));
     service.ask(Request::Check).await.unwrap();
     let state = service.until("available").await.state;
+    let seen = state.seen.unwrap();
+    assert!(seen.snapshot > 0 && seen.snapshot_sha256.len() == 64);
     let (offer, _) = state.offer.unwrap();
     assert_eq!(
         (offer.release.version.as_str(), offer.release.sequence),
