@@ -96,6 +96,7 @@ pub fn publish(build: &Build, options: &Options, progress: &Progress) -> Result<
             let sequence = options
                 .sequence
                 .unwrap_or_else(|| next(build.epoch, &history));
+            check_sequence(sequence, repository.fresh_until())?;
             if let Some(newest) = history.first()
                 && let Ok(before) = std::fs::read(place.join(newest.uki.path()))
                 && let Some(warning) = signed::check(&before, &build.uki)?
@@ -175,6 +176,20 @@ fn open(options: &Options) -> Result<(Lock, Repository)> {
         repository.keyring().signers(root, role).map_err(failed)?;
     }
     Ok((lock, repository))
+}
+
+/// A place in the order is a time. One that is still to come when the metadata expires
+/// is refused by every machine: whoever ran it would take no other release for as long.
+fn check_sequence(sequence: u64, expires: Time) -> Result<()> {
+    if i64::try_from(sequence).is_ok_and(|sequence| sequence <= expires.0) {
+        return Ok(());
+    }
+    let what = format!(
+        "the release's place in the order, {sequence}, is after {expires}, when the metadata expires: machines would refuse it"
+    );
+    Err(Error::input(what).hint(
+        "--sequence is a time in seconds since 1970; leave it out to follow the newest release",
+    ))
 }
 
 /// A version that is there already must be the same build.
@@ -445,6 +460,15 @@ mod tests {
         };
         let refused = publish(&one, &floor, &Progress::quiet()).map_err(|e| e.kind());
         assert_eq!(refused.err(), Some(Kind::Input));
+        for sequence in [u64::MAX, (Time::now().0 + 40 * 86_400) as u64] {
+            let future = Options {
+                sequence: Some(sequence),
+                ..repo.options()
+            };
+            let error = publish(&one, &future, &Progress::quiet()).unwrap_err();
+            assert_eq!(error.kind(), Kind::Input);
+            assert!(error.chain().contains("machines would refuse it"));
+        }
         repo.publish(&one).unwrap();
         let other = build(repo.dir.path(), "1", &noise(2, 1 << 20));
         let refused = repo.publish(&other).map_err(|e| e.kind());
