@@ -125,8 +125,8 @@ fn by_hand(root: &Path) -> Result<String, Failure> {
     let (_, memory) = Store::open(&state)
         .map_err(|e| Failure::because(Exit::Environment, &e).with_hint(e.hint()))?;
     let mut text = String::new();
-    let failed = crate::health::reports(&state).into_iter().rev();
-    if let Some(report) = failed.filter(|report| !report.healthy).next() {
+    let mut reports = crate::health::reports(&state).into_iter().rev();
+    if let Some(report) = reports.find(|report| !report.healthy) {
         text.push_str(&format!("last failure: {}\n", report.told()));
     }
     text.push_str("why: The service does not run, so nothing happens by itself: `systemctl status updater` tells why.\n");

@@ -73,6 +73,9 @@ impl Policy {
     }
 }
 
+/// What a document says, and its bytes.
+type Document<T> = (Signed<T>, Vec<u8>);
+
 /// A repository's `metadata/` folder and the keys that sign it.
 pub struct Repository {
     metadata: PathBuf,
@@ -81,8 +84,8 @@ pub struct Repository {
     now: Time,
     trusted: TrustedSet,
     timestamp: Option<Signed<Timestamp>>,
-    snapshot: Option<(Signed<Snapshot>, Vec<u8>)>,
-    targets: Option<(Signed<Targets>, Vec<u8>)>,
+    snapshot: Option<Document<Snapshot>>,
+    targets: Option<Document<Targets>>,
 }
 
 /// Nothing is ever expired for a publisher: it signs anew.
@@ -395,7 +398,7 @@ impl Repository {
         &self,
         file: String,
         previous: Option<&TrustedSet>,
-    ) -> Result<Option<(Signed<T>, Vec<u8>)>, Error> {
+    ) -> Result<Option<Document<T>>, Error> {
         let path = self.metadata.join(file);
         let Some(bytes) = read(&path)? else {
             return Ok(None);
