@@ -52,6 +52,11 @@ pub trait Source {
     fn blame(&mut self, name: &str) -> bool;
 }
 
+/// Offsets that are multiples of this part the requests for a range: what lies behind one
+/// is asked for only when the sink has taken all before it. So however large the buffers
+/// on the way are, no more than this is under way when the power fails.
+pub const PIECE: u64 = 640 << 10;
+
 /// Takes bytes as they come.
 pub type Sink<'a> = dyn FnMut(&[u8]) -> std::io::Result<()> + 'a;
 

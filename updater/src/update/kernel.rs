@@ -22,7 +22,7 @@ pub(super) fn fetch(
 ) -> Result<Vec<u8>, Error> {
     let failed = |e| Error::State(path.to_owned(), e);
     let mut part = Part::new(path, artefact.sha256);
-    let mut bytes = part.resume(0, artefact.length);
+    let mut bytes = part.resume(0..artefact.length);
     // Whatever is in its place is told before anything is fetched.
     part.append(0, &[]).map_err(failed)?;
     let mut from_before = !bytes.is_empty();

@@ -60,6 +60,5 @@ pub const ROOT: &str = "usr/share/holdfast/update/root.json";
 /// The journal of an installation, in the state's folder.
 pub const JOURNAL: &str = "journal.json";
 
-/// Bytes after which what was fetched is flushed. Power cuts make twice as many be fetched
-/// again, at most: those, and those that were flushed and not yet noted on the disk.
-const STEP: u64 = 384 << 10;
+/// Longest frame that is not kept while it is incomplete.
+const SHORT: u64 = 128 << 10;

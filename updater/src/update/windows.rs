@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::STEP;
+use super::SHORT;
 use super::part::Part;
 use crate::delta::apply::{Applier, Receiver};
 use crate::delta::index::digest;
@@ -36,8 +36,10 @@ impl Windows for Fetched<'_> {
     fn produce(&mut self, first: u64, sink: &mut Sink) -> Result<(), BoxError> {
         let start = usize::try_from(first)?;
         let windows = self.plan.index.windows();
-        let length = windows.get(start).map_or(0, |window| window.length);
-        let kept = self.part.resume(first, length.into());
+        let kept = match windows.get(start) {
+            Some(_) => self.part.resume(self.plan.index.frame(start)),
+            None => Vec::new(),
+        };
         let mut receiver = Receiving {
             plan: self.plan,
             part: &mut self.part,
@@ -77,9 +79,9 @@ impl Receiver for Receiving<'_, '_> {
 
     fn part(&mut self, number: usize, bytes: &[u8]) -> io::Result<()> {
         self.go_on()?;
-        // Short ones are fetched again as a whole.
-        if u64::from(self.plan.index.windows()[number].length) > STEP {
-            self.part.append(number as u64, bytes)?;
+        let frame = self.plan.index.frame(number);
+        if frame.end - frame.start > SHORT {
+            self.part.append(frame.start, bytes)?;
         }
         Ok(())
     }

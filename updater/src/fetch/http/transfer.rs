@@ -8,9 +8,9 @@ use reqwest::header::{ACCEPT_ENCODING, ETAG, IF_RANGE, RANGE};
 use reqwest::{RequestBuilder, Response};
 
 use super::reply::{self, Body, Failure, Wanted};
-use crate::fetch::Sink;
 use crate::fetch::progress::{Event, Meter};
 use crate::fetch::throughput::Throughput;
+use crate::fetch::{PIECE, Sink};
 
 /// Bytes of one request after which a mirror counts as working. Less does not: a
 /// mirror could else keep us for ever with a byte a connection.
@@ -48,7 +48,7 @@ enum Kind<'a> {
 pub(super) enum Done {
     /// All came.
     All,
-    /// The server sends large ranges in parts; this was one.
+    /// One piece, or what the server sends of one at a time.
     Part,
 }
 
@@ -112,8 +112,9 @@ impl<'a> Transfer<'a> {
 
     pub(super) fn request(&self, mut request: RequestBuilder) -> RequestBuilder {
         request = request.header(ACCEPT_ENCODING, "identity");
-        if let Kind::Range { at, end, .. } = &self.kind {
-            request = request.header(RANGE, format!("bytes={at}-{}", end - 1));
+        if let Kind::Range { at, end, .. } = self.kind {
+            let last = piece_end(at, end) - 1;
+            request = request.header(RANGE, format!("bytes={at}-{last}"));
             if let Some(etag) = &self.etag {
                 request = request.header(IF_RANGE, etag);
             }
@@ -125,7 +126,11 @@ impl<'a> Transfer<'a> {
     pub(super) fn check(&mut self, response: &Response) -> Result<(), Failure> {
         let wanted = match self.kind {
             Kind::Document { cap, .. } => Wanted::Document { cap },
-            Kind::Range { at, end, .. } => Wanted::Range { at, end },
+            Kind::Range { at, end, .. } => Wanted::Range {
+                at,
+                end: piece_end(at, end),
+                all: end,
+            },
         };
         let (headers, length) = (response.headers(), response.content_length());
         self.body = reply::check(response.status().as_u16(), headers, length, wanted)?;
@@ -218,6 +223,13 @@ impl<'a> Transfer<'a> {
     }
 }
 
+/// Where a request from `at` on ends, if all to before `end` is wanted.
+fn piece_end(at: u64, end: u64) -> u64 {
+    // No request for a few bytes alone.
+    let next = (at + SUBSTANTIAL).next_multiple_of(PIECE);
+    if next + SUBSTANTIAL > end { end } else { next }
+}
+
 /// Waits for the mirror, as long as it is fast enough.
 pub(super) async fn wait<F: Future>(speed: &mut Throughput, work: F) -> Result<F::Output, Failure> {
     let mut work = pin!(work);
@@ -234,5 +246,28 @@ pub(super) async fn wait<F: Future>(speed: &mut Throughput, work: F) -> Result<F
                 .add(began.elapsed().max(Duration::from_millis(1)), 0)
                 .map_err(|e| Failure::Broken(e.to_string()))?,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_at_multiples_and_are_never_tiny() {
+        let all = 10 * PIECE + 5;
+        let ends = |start, end| {
+            let next = |at: &u64| (*at < end).then(|| piece_end(*at, end));
+            let mut ends: Vec<u64> = std::iter::successors(Some(start), next).collect();
+            ends.remove(0);
+            ends
+        };
+        assert_eq!(ends(0, 100), [100]);
+        assert_eq!(ends(0, 2 * PIECE), [PIECE, 2 * PIECE]);
+        assert_eq!(ends(PIECE - 1, 2 * PIECE + 5), [2 * PIECE + 5]);
+        let many = ends(PIECE - SUBSTANTIAL, all);
+        assert_eq!(many.len(), 10);
+        assert_eq!(many.last(), Some(&all));
+        assert!(many.iter().rev().skip(1).all(|end| end % PIECE == 0));
     }
 }

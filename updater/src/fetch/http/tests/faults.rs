@@ -29,6 +29,38 @@ fn a_broken_range_goes_on_where_it_broke() {
     assert_eq!(conditions, ["", "\"first\"", "\"first\"", "\"first\""]);
 }
 
+/// Seen on machines whose power was cut while their disk was slower than the network:
+/// megabytes lay in the buffers on the way, and were fetched twice.
+#[test]
+fn no_more_than_a_piece_is_under_way() {
+    let server = Server::good(bytes(3_000_000));
+    let mut source = source(&[&server], &options());
+    let mut at = 100;
+    source
+        .range("data", 100..3_000_000, &mut |chunk| {
+            let asked = server.seen().last().unwrap().range().unwrap();
+            assert!(asked.end <= (at / PIECE + 1) * PIECE, "{asked:?} at {at}");
+            at += chunk.len();
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(at, 3_000_000);
+    assert_eq!(server.starts(), [100, PIECE, 2 * PIECE, 3 * PIECE, 4 * PIECE]);
+    assert!(server.seen().iter().all(|request| request.connection == 0));
+}
+
+#[test]
+fn a_server_without_ranges_sends_the_whole_file_once() {
+    let server = Server::new(|_, stream| {
+        let head = ["HTTP/1.1 200 OK", "Content-Length: 2000000"];
+        send(stream, &head, &bytes(2_000_000))
+    });
+    let (got, result) = fetch(&mut source(&[&server], &options()), 10..1_999_990);
+    result.unwrap();
+    assert_eq!(got, &bytes(2_000_000)[10..1_999_990]);
+    assert_eq!(server.seen().len(), 1);
+}
+
 #[test]
 fn a_mirror_that_sends_next_to_nothing_is_given_up() {
     let server = Server::new(|request, stream| {

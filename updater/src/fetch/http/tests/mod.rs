@@ -13,6 +13,8 @@ use super::*;
 use crate::fetch::{Backoff, Floor, Proxy};
 use server::Server;
 
+const PIECE: usize = crate::fetch::PIECE as usize;
+
 /// Short pauses, so that tests are quick; long windows, so that a busy machine does
 /// not fail them.
 fn options() -> Options {
