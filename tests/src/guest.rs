@@ -39,6 +39,9 @@ pub fn config_of(name: &str, provider: &str, image: &Path) -> Result<MachineConf
     scenario.ssh_keys = vec![host.key.public.clone()];
     scenario.hostname = "web1.example.test".into();
     let mut config = MachineConfig::new(image, host.accel);
+    // Two machines run at a time, on two cores: with one emulated processor each, both
+    // come sooner.
+    config.cpus = 1;
     config.scenario = scenario;
     config.ssh_key = Some(host.key.private.clone());
     config.console_log = Some(work_dir()?.join("logs").join(format!("{name}.log")));

@@ -7,6 +7,7 @@ use tests::guest::{Guest, config};
 fn boots(name: &str, firmware: Firmware) -> Result<Guest> {
     let mut config = config(name, "ec2")?;
     config.firmware = firmware;
+    config.cpus = 2;
     let guest = Guest::boot(name, &config)?;
     guest.expect_healthy()?;
     guest.expect("hostname", "web1.example.test")?;

@@ -18,7 +18,7 @@ use tests::releases::{Release, releases};
 use tests::server::{Sent, Server};
 
 /// Kills on each firmware, if the environment does not say: one takes a minute.
-const KILLS: u32 = 4;
+const KILLS: u32 = 8;
 /// Most bytes that may be fetched twice because of one kill: blocks, kernel image,
 /// indexes and metadata together.
 const LOSS: u64 = 1 << 20;
@@ -139,7 +139,6 @@ impl Victim {
         let disk = dir.join("disk.qcow2");
         let mut config = config_of(name, "nocloud", &releases.image(Release::Old))?;
         config.firmware = firmware;
-        config.cpus = 1;
         config.memory = 768;
         config.storage = Storage::Persistent(disk.clone());
         config.scenario.user_data = Some(user_data(&server.url()).into());

@@ -45,7 +45,10 @@ fn no_more_than_a_piece_is_under_way() {
         })
         .unwrap();
     assert_eq!(at, 3_000_000);
-    assert_eq!(server.starts(), [100, PIECE, 2 * PIECE, 3 * PIECE, 4 * PIECE]);
+    assert_eq!(
+        server.starts(),
+        [100, PIECE, 2 * PIECE, 3 * PIECE, 4 * PIECE]
+    );
     assert!(server.seen().iter().all(|request| request.connection == 0));
 }
 
