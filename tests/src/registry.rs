@@ -266,6 +266,8 @@ impl Drop for Registry {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use image_build::error::Error;
 
     use super::*;

@@ -200,6 +200,8 @@ fn range(text: &str, length: u64) -> Option<Range<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     #[test]
