@@ -1,7 +1,8 @@
 # make image   build the default image into ./out
 # make run     build it if need be, and boot it in QEMU (Ctrl-A X ends it)
 # make test    every test, end-to-end boots included
-# make soak    every bad release and 500 power cuts during updates, half of them on each firmware
+# make soak    every bad release and 500 power cuts during updates, half of them on each firmware;
+#              20 power cuts while user-data is applied
 # make bench   ratios against peers (needs root and a network; see README)
 # make fuzz    every parser of foreign bytes, FUZZ_SECONDS each
 #
@@ -38,8 +39,8 @@ test-quick:
 
 # HOLDFAST_SEED=N repeats the moments of a run.
 soak: builder
-	HOLDFAST_GUEST_BIN=$(CURDIR)/$(BIN)/guest HOLDFAST_SOAK=1 HOLDFAST_KILLS=$(SOAK_KILLS) \
-		$(CARGO) test --release --locked -p tests --test e2e -- update:: kills:: --test-threads=2 --nocapture
+	HOLDFAST_GUEST_BIN=$(CURDIR)/$(BIN)/guest HOLDFAST_SOAK=1 HOLDFAST_KILLS=$(SOAK_KILLS) HOLDFAST_CUTS=20 \
+		$(CARGO) test --release --locked -p tests --test e2e -- update:: kills:: configure:: --test-threads=2 --nocapture
 
 bench: builder
 	$(CARGO) run --release --locked -p tests --bin bench -- $(ARGS)

@@ -7,6 +7,7 @@ pub mod debian;
 pub mod disk;
 pub mod fixture;
 pub mod guest;
+pub mod random;
 pub mod registry;
 pub mod releases;
 pub mod server;

@@ -6,7 +6,6 @@
 //! `HOLDFAST_SEED` repeats a run's moments.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 use image_build::error::{Context, Error, Result};
 use image_build::run::{Firmware, MachineConfig, Storage};
 use tests::guest::{BOOT, Guest, config_of};
+use tests::random::{Random, number};
 use tests::releases::{Release, releases};
 use tests::server::{Sent, Server};
 
@@ -63,20 +63,6 @@ coreos:
         WantedBy=multi-user.target
 "
     )
-}
-
-/// A chain of random numbers (SplitMix64): the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    /// At least 0 and less than 1.
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
 }
 
 /// Which bytes of which file were sent to a machine.
@@ -132,7 +118,7 @@ struct Victim {
 }
 
 impl Victim {
-    fn new(name: &str, firmware: Firmware, seed: u64, dir: &std::path::Path) -> Result<Self> {
+    fn new(name: &str, firmware: Firmware, dir: &std::path::Path) -> Result<Self> {
         let releases = releases()?;
         let server = Server::start(&releases.repository())?;
         server.limit(PACE);
@@ -147,7 +133,7 @@ impl Victim {
             server,
             config,
             disk,
-            random: Random(seed),
+            random: Random::of_run(name)?,
             seen: Seen::default(),
             kills: 0,
             commits: 0,
@@ -275,18 +261,9 @@ impl Victim {
 }
 
 fn kills(name: &str, firmware: Firmware) -> Result<()> {
-    let number = |name: &str| -> Result<Option<u64>> {
-        let Ok(text) = std::env::var(name) else {
-            return Ok(None);
-        };
-        let number = text.parse().input(|| format!("{name}={text}"))?;
-        Ok(Some(number))
-    };
     let most = number("HOLDFAST_KILLS")?.map_or(KILLS, |n| n.try_into().unwrap_or(u32::MAX));
-    let seed = number("HOLDFAST_SEED")?.unwrap_or_else(|| RandomState::new().hash_one(name));
-    println!("{name}: HOLDFAST_SEED={seed}");
     let dir = tempfile::tempdir().environment(|| "making a folder".into())?;
-    let mut victim = Victim::new(name, firmware, seed, dir.path())?;
+    let mut victim = Victim::new(name, firmware, dir.path())?;
     let started = Instant::now();
     while victim.kills < most {
         victim.live(most)?;

@@ -2,6 +2,7 @@
 //! boots its own machine; two run at a time (`--test-threads=2`).
 
 mod boot;
+mod configure;
 mod hostile;
 mod kills;
 mod machines;
