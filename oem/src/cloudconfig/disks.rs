@@ -18,7 +18,7 @@ pub(super) const SECTION: Section = Section {
         key(
             "device_aliases",
             Map(&Text),
-            "names for devices, used below",
+            "names for devices, to be used in `disk_setup` and `fs_setup`",
         ),
         key(
             "disk_setup",

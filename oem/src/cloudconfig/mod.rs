@@ -46,7 +46,7 @@ mod users;
 mod wireguard;
 mod write_files;
 
-pub use diag::{At, Diagnostic, Severity, Spot, render};
+pub use diag::{At, Diagnostic, Lines, Severity, Snippet, Spot, render};
 pub use groups::Group;
 pub(crate) use node::{Kind, Node, parse as parse_yaml};
 pub use passwords::{Password, Secret};

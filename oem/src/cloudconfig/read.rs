@@ -1,7 +1,7 @@
 //! Typed reading of nodes. Each function reports what does not fit and goes
 //! on, so that one wrong item costs only itself.
 
-use super::diag::{At, Diagnostic, Spot};
+use super::diag::{At, Diagnostic, Severity, Spot};
 use super::node::{Kind, Node};
 use super::refused::Refused;
 use super::schema::{Key, look, names, place_of};
@@ -15,7 +15,9 @@ const MAX_FINDINGS: usize = 200;
 #[derive(Default)]
 pub struct Reader {
     findings: Vec<Diagnostic>,
+    /// Findings that were not kept, and whether errors are among them.
     more: usize,
+    more_errors: bool,
     /// Keys are shown with `-`: the language's own spelling.
     dashes: bool,
     /// The language is cloud-config: where a key belongs can be told.
@@ -98,14 +100,15 @@ impl Reader {
     }
     /// Whether there are as many findings as are kept. Counts one more if so: no
     /// work is to be done for what nobody sees.
-    fn is_full(&mut self) -> bool {
+    fn is_full(&mut self, severity: Severity) -> bool {
         let full = self.findings.len() >= MAX_FINDINGS;
         self.more += usize::from(full);
+        self.more_errors |= full && severity == Severity::Error;
         full
     }
     /// Records a finding.
     pub fn report(&mut self, d: Diagnostic) {
-        if !self.is_full() {
+        if !self.is_full(d.severity) {
             self.findings.push(d)
         }
     }
@@ -124,11 +127,11 @@ impl Reader {
         self.findings.sort_by_key(|d| d.spot);
         self.findings.dedup();
         if self.more > 0 {
-            self.findings.push(Diagnostic::warning(
-                Spot::default(),
-                "",
-                format!("{} more findings are not shown", self.more),
-            ));
+            let message = format!("{} more findings are not shown", self.more);
+            self.findings.push(match self.more_errors {
+                true => Diagnostic::error(Spot::default(), "", message + "; errors are among them"),
+                false => Diagnostic::warning(Spot::default(), "", message),
+            });
         }
         self.findings
     }
@@ -235,7 +238,7 @@ impl Reader {
 
     /// Warns about a key that is not among those known at its place.
     pub fn unknown(&mut self, spot: Spot, path: &str, name: &str, known: &[&str]) {
-        if self.is_full() {
+        if self.is_full(Severity::Warning) {
             return;
         }
         let hint = match suggest(name, known) {
@@ -259,7 +262,7 @@ impl Reader {
     ) -> Option<&'static str> {
         let word = text.value.to_ascii_lowercase();
         let found = known.iter().find(|k| **k == word);
-        if found.is_none() && !self.is_full() {
+        if found.is_none() && !self.is_full(Severity::Error) {
             let hint = match suggest(&word, known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("one of {}", known.join(", ")),

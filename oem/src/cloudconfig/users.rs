@@ -6,7 +6,7 @@ use super::passwords::{self, Password, Secret};
 use super::read::{Fields, Reader};
 use super::refused::Refused;
 use super::schema::Type::{As, Either, Flag, List, Number, Table, Text, Word};
-use super::schema::{Section, WORDS, key, names};
+use super::schema::{Section, WORDS, key, look, names};
 use super::tasks::Frequency;
 use super::{CloudConfig, ssh_import, ssh_keys};
 
@@ -237,6 +237,7 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
         return None;
     }
     let f = r.fields_or_refused(node, at, &names(SECTION.keys, "users[]."), REFUSED)?;
+    look(&f, SECTION.keys, "users[].", r);
     let Some(name) = f.get("name") else {
         r.error(f.spot, at, "a user needs a `name`", "");
         return None;

@@ -1,6 +1,6 @@
 //! The keys as a document for users, in Markdown.
 
-use super::{COREOS, Fate, Key, SECTIONS, Section, refused, sections};
+use super::{COREOS, Key, SECTIONS, Section, refused, sections};
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
@@ -25,6 +25,7 @@ where there is one, a suggestion. `oem plan --user-data FILE --root DIR` shows w
 pub fn markdown() -> String {
     let mut out = HEAD.to_owned();
     out += "## All keys\n\n";
+    out += "*accepted*: it is so already, or means nothing here. *not applied*: warned about, with what to use instead. ";
     out += "Fields of tables are further down, with an example.\n\n";
     contents(&mut out, "At the top level", SECTIONS);
     contents(&mut out, "In the table `coreos`", COREOS);
@@ -48,19 +49,16 @@ pub fn markdown() -> String {
 fn contents(out: &mut String, title: &str, sections: &[&Section]) {
     let _ = write!(
         out,
-        "### {title}\n\n| key | does | how often | since |\n|---|---|---|---|\n"
+        "### {title}\n\n| key | state | does | how often | since |\n|---|---|---|---|---|\n"
     );
     for section in sections {
         for key in section.keys.iter().filter(|k| k.is_top()) {
-            let fate = match key.fate {
-                Fate::Applied => String::new(),
-                fate => format!("*{}:* ", fate.as_str()),
-            };
             let _ = writeln!(
                 out,
-                "| [`{}`](#{}) | {fate}{} | {} | {} |",
+                "| [`{}`](#{}) | {} | {} | {} | {} |",
                 key.name,
                 anchor(section.title),
+                key.fate.as_str(),
                 cell(key.about),
                 key.frequency.map(|f| f.as_str()).unwrap_or_default(),
                 key.since

@@ -35,7 +35,8 @@ pub enum Type {
 /// A list of mappings.
 pub(crate) const TABLES: Type = Type::List(&Type::Table);
 /// A list of words, or words with commas or spaces between them.
-pub(crate) const WORDS: Type = Type::Either(&[Type::List(&Type::Text), Type::Text]);
+pub(crate) const WORDS: Type =
+    Type::Either(&[Type::List(&Type::Text), Type::As("words with commas")]);
 /// Commands: text for sh, or lists of words; or one script.
 pub(crate) const COMMANDS: Type = Type::Either(&[
     Type::List(&Type::Either(&[Type::Text, Type::List(&Type::Text)])),

@@ -41,11 +41,15 @@ fn look_at(node: &Node, kind: Type, name: &str, path: &str, keys: &[Key], r: &mu
             let like = |k: &&Type| match (&node.kind, k) {
                 (Kind::Seq(_), Type::List(_)) => true,
                 (Kind::Map(_), Type::Table | Type::Map(_)) => true,
-                (Kind::Scalar { .. }, Type::Text | Type::As(_)) => true,
+                (Kind::Scalar { .. }, Type::Text | Type::As(_) | Type::Flag) => true,
                 _ => false,
             };
-            if let Some(kind) = kinds.iter().find(like) {
-                look_at(node, *kind, name, path, keys, r);
+            match kinds.iter().find(like) {
+                Some(kind) => look_at(node, *kind, name, path, keys, r),
+                None => {
+                    let why = format!("expected {kind}, found {}", node.describe());
+                    r.error(node.spot, path, why, "");
+                }
             }
         }
         Type::Word(_) | Type::List(_) | Type::Names(_) | Type::Map(_) | Type::Null | Type::Any => {}
