@@ -38,11 +38,13 @@ fn look_at(node: &Node, kind: Type, name: &str, path: &str, keys: &[Key], r: &mu
         }
         Type::Either(kinds) => {
             // Of several, that which it looks like.
-            let like = |k: &&Type| match (&node.kind, k) {
-                (Kind::Seq(_), Type::List(_)) => true,
-                (Kind::Map(_), Type::Table | Type::Map(_)) => true,
-                (Kind::Scalar { .. }, Type::Text | Type::As(_) | Type::Flag) => true,
-                _ => false,
+            let like = |k: &&Type| {
+                matches!(
+                    (&node.kind, k),
+                    (Kind::Seq(_), Type::List(_))
+                        | (Kind::Map(_), Type::Table | Type::Map(_))
+                        | (Kind::Scalar { .. }, Type::Text | Type::As(_) | Type::Flag)
+                )
             };
             match kinds.iter().find(like) {
                 Some(kind) => look_at(node, *kind, name, path, keys, r),
