@@ -1,7 +1,7 @@
 //! `oem validate`.
 
 use super::{input, print, print_json};
-use crate::cloudconfig::{Diagnostic, render};
+use crate::cloudconfig::{Diagnostic, Lines, Snippet, render};
 use crate::configure::Intake;
 use crate::error::Result;
 use crate::metadata::Metadata;
@@ -58,6 +58,9 @@ struct PartFinding<'a> {
     part: Option<&'a str>,
     #[serde(flatten)]
     finding: &'a Diagnostic,
+    /// The piece of its line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snippet: Option<Snippet>,
 }
 
 /// A file's parts and what was found in them.
@@ -77,6 +80,17 @@ fn check(bytes: &[u8], metadata: &Metadata, fetch: &mut dyn Fetch) -> Checked {
 }
 
 impl Checked {
+    /// For each part, what was found in it.
+    fn by_part(&self) -> Vec<Vec<&(Sender, Diagnostic)>> {
+        let mut out = vec![Vec::new(); self.parts.len()];
+        for found in &self.findings {
+            if let Some(list) = out.get_mut(found.0.number()) {
+                list.push(found);
+            }
+        }
+        out
+    }
+
     /// Findings with their lines, and the list of parts when there are several.
     fn render(&self, file: &str) -> String {
         let mut out = String::new();
@@ -88,18 +102,85 @@ impl Checked {
                 let _ = writeln!(out, "{name}: {}{}", line.format, at.unwrap_or_default());
             }
         }
-        for (number, part) in self.parts.iter().enumerate() {
-            let of_part = |(s, _): &&(Sender, Diagnostic)| s.number() == number;
-            let found: Vec<Diagnostic> = self
-                .findings
-                .iter()
-                .filter(of_part)
-                .map(|(_, d)| d.clone())
-                .collect();
-            out += &render(&named(file, part), &part.text(), &found);
+        for (part, found) in self.parts.iter().zip(self.by_part()) {
+            let found = found.iter().map(|(_, d)| d);
+            out += &render(&named(file, part), &part.text(), found);
         }
         out
     }
+
+    fn is_valid(&self, strict: bool) -> bool {
+        !self.findings.iter().any(|(_, d)| strict || d.is_error())
+    }
+
+    /// All that is printed for people.
+    fn text(&self, file: &str, strict: bool) -> String {
+        let what = match &self.parts[..] {
+            [] => "empty".to_owned(),
+            [part] => part.format.name().to_owned(),
+            parts => format!("{} parts", parts.len()),
+        };
+        let findings = self.findings.iter().map(|(_, d)| d);
+        self.render(file) + &summary(file, &what, self.is_valid(strict), findings)
+    }
+
+    /// All that is printed for programs.
+    fn json<'a>(&'a self, file: &'a str, strict: bool) -> Output<'a> {
+        let mut findings = Vec::new();
+        for (part, found) in self.parts.iter().zip(self.by_part()) {
+            let text = part.text();
+            let name = found.first().copied().and_then(|(s, _)| Sender::name(s));
+            let of_part = found.into_iter().map(|(_, d)| d);
+            findings.extend(with_snippets(name, &text, of_part));
+        }
+        Output {
+            file,
+            valid: self.is_valid(strict),
+            parts: self.parts.iter().map(PartLine::from).collect(),
+            findings,
+        }
+    }
+}
+
+fn with_snippets<'a>(
+    part: Option<&'a str>,
+    text: &str,
+    found: impl Iterator<Item = &'a Diagnostic>,
+) -> Vec<PartFinding<'a>> {
+    let mut lines: Option<Lines<'_>> = None;
+    let with = |finding: &'a Diagnostic| {
+        let lines = lines.get_or_insert_with(|| Lines::new(text));
+        PartFinding {
+            part,
+            finding,
+            snippet: lines.snippet(finding.spot),
+        }
+    };
+    found.map(with).collect()
+}
+
+/// The last line.
+fn summary<'d>(
+    file: &str,
+    what: &str,
+    valid: bool,
+    findings: impl Iterator<Item = &'d Diagnostic>,
+) -> String {
+    let (mut errors, mut warnings) = (0, 0);
+    findings.for_each(|d| match d.is_error() {
+        true => errors += 1,
+        false => warnings += 1,
+    });
+    let count = |n: usize, what: &str| match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    };
+    let valid = if valid { "valid" } else { "not valid" };
+    format!(
+        "{file}: {what}: {valid}, {}, {}\n",
+        count(errors, "error"),
+        count(warnings, "warning")
+    )
 }
 
 /// A part's name in messages.
@@ -132,7 +213,7 @@ struct NetworkOutput<'a> {
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<String>,
-    findings: &'a [Diagnostic],
+    findings: Vec<PartFinding<'a>>,
 }
 
 /// The same for a network configuration.
@@ -142,22 +223,18 @@ fn network(args: &Args, bytes: &[u8]) -> Result<u8> {
     let valid = !findings.iter().any(|d| args.strict || d.is_error());
     let file = args.file.display().to_string();
     let format = parsed.format.map(|f| f.to_string());
+    let text = String::from_utf8_lossy(bytes);
     if args.json {
         print_json(&NetworkOutput {
             file: &file,
             valid,
             format,
-            findings,
+            findings: with_snippets(None, &text, findings.iter()),
         })?;
     } else {
-        print(&render(&file, &String::from_utf8_lossy(bytes), findings))?;
-        let errors = findings.iter().filter(|d| d.is_error()).count();
-        print(&format!(
-            "{file}: {}: {}, {errors} errors, {} warnings\n",
-            format.as_deref().unwrap_or("nothing to configure"),
-            if valid { "valid" } else { "not valid" },
-            findings.len() - errors
-        ))?;
+        let what = format.as_deref().unwrap_or("nothing to configure");
+        print(&render(&file, &text, findings))?;
+        print(&summary(&file, what, valid, findings.iter()))?;
     }
     Ok(u8::from(!valid))
 }
@@ -172,37 +249,16 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         None => Metadata::default(),
     };
     let checked = check(&bytes, &metadata, &mut Offline);
-    let findings = || checked.findings.iter().map(|(_, d)| d);
-    let valid = !findings().any(|d| args.strict || d.is_error());
     let file = args.file.display().to_string();
     if args.json {
-        let named = |(s, d)| PartFinding {
-            part: Sender::name(s),
-            finding: d,
-        };
-        print_json(&Output {
-            file: &file,
-            valid,
-            parts: checked.parts.iter().map(PartLine::from).collect(),
-            findings: checked
-                .findings
-                .iter()
-                .map(|(s, d)| named((s, d)))
-                .collect(),
-        })?;
+        print_json(&checked.json(&file, args.strict))?;
     } else {
-        print(&checked.render(&file))?;
-        let errors = findings().filter(|d| d.is_error()).count();
-        let what = match &checked.parts[..] {
-            [] => "empty".to_owned(),
-            [part] => part.format.name().to_owned(),
-            parts => format!("{} parts", parts.len()),
-        };
-        print(&format!(
-            "{file}: {what}: {}, {errors} errors, {} warnings\n",
-            if valid { "valid" } else { "not valid" },
-            checked.findings.len() - errors
-        ))?;
+        print(&checked.text(&file, args.strict))?;
     }
-    Ok(u8::from(!valid))
+    Ok(u8::from(!checked.is_valid(args.strict)))
 }
+
+#[cfg(test)]
+mod speed;
+#[cfg(test)]
+mod tests;

@@ -2,51 +2,73 @@
 
 use super::CloudConfig;
 use super::read::{Fields, Reader};
+use super::schema::Type::{Any, Flag, List, Table, Text};
 use super::schema::{Section, key};
 use super::tasks::{Frequency, Phase, Task};
 
 pub(super) const SECTION: Section = Section {
+    title: "Around cloud-init",
     keys: &[
         key(
             "disable_ec2_metadata",
-            "true|false",
+            Flag,
             "nothing on the machine reaches 169.254.169.254 once it is configured",
-        ),
+        )
+        .each(Frequency::Boot),
         key(
             "vendor_data",
-            "mapping",
+            Table,
             "`enabled: false`: the provider's vendor-data are not applied",
         ),
         key(
             "vendor_data.enabled",
-            "true|false",
+            Flag,
             "whether the provider's vendor-data are applied",
         ),
         key(
             "vendor_data.prefix",
-            "text or list",
-            "not applied: scripts of vendor-data run as they are",
-        ),
+            Any,
+            "scripts of vendor-data run as they are",
+        )
+        .not_applied(),
         key(
             "updates",
-            "mapping",
-            "accepted; network cards that are plugged in later are set up at once",
-        ),
+            Table,
+            "network cards that are plugged in later are set up at once",
+        )
+        .accepted(),
+        key("updates.network", Table, "the same").accepted(),
+        key("updates.network.when", List(&Text), "the same").accepted(),
         key(
             "manual_cache_clean",
-            "true|false",
-            "accepted; what belongs to an instance is kept by its id",
-        ),
+            Flag,
+            "what belongs to an instance is kept by its id",
+        )
+        .accepted(),
         key(
             "merge_how",
-            "text or list",
+            Any,
             "how this part meets those before it; by default items add up, and a later single value wins",
         ),
-        key("merge_type", "text or list", "the same"),
-        key("version", "text", "accepted"),
+        key("merge_type", Any, "older word for `merge_how`"),
+        key("version", Text, "for tools that write it").accepted(),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+disable_ec2_metadata: true
+vendor_data:
+  enabled: false
+merge_how: list(append)+dict(recurse_array)+str()
+merge_type: list(append)+dict(recurse_array)+str()
+manual_cache_clean: false
+updates:
+  network:
+    when: [boot]
+version: v1
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     if let Some((spot, _)) = f.entry("disable_ec2_metadata")

@@ -1,15 +1,18 @@
 //! `bootcmd`: commands in every boot, early.
 
 use super::runcmd::{commands, push};
-use super::schema::{Section, key};
+use super::schema::{COMMANDS, Section, key};
 use super::tasks::{Frequency, Phase, Task};
 
 pub(super) const SECTION: Section = Section {
+    title: "Commands at every boot",
     keys: &[key(
         "bootcmd",
-        "list of text or of lists",
-        "commands run in every boot, early: text by sh, a list as it is",
-    )],
+        COMMANDS,
+        "commands, early in the boot: text is run by sh, a list is one command with its words",
+    )
+    .each(Frequency::Boot)],
+    example: EXAMPLE,
     read: |f, config, r| {
         if let Some((spot, node)) = f.entry("bootcmd") {
             let body = commands(node, "bootcmd", r);
@@ -19,3 +22,9 @@ pub(super) const SECTION: Section = Section {
         }
     },
 };
+
+const EXAMPLE: &str = "\
+bootcmd:
+  - echo early > /run/early
+  - [modprobe, br_netfilter]
+";

@@ -2,6 +2,7 @@
 
 use super::CloudConfig;
 use super::read::{Fields, Reader};
+use super::schema::Type::{Either, Flag, List, Table, Text};
 use super::schema::{Section, key};
 use super::write_files::{Base, WriteFile};
 
@@ -10,21 +11,37 @@ const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const DEFAULT: &str = "/usr/share/holdfast/etc/ssl/certs/ca-certificates.crt";
 
 pub(super) const SECTION: Section = Section {
+    title: "Certificate authorities",
     keys: &[
         key(
             "ca_certs",
-            "mapping",
+            Table,
             "certificate authorities in the system's bundle",
         ),
-        key("ca_certs.trusted", "list of PEM", "added to the bundle"),
+        key(
+            "ca_certs.trusted",
+            Either(&[List(&Text), Text]),
+            "added to the bundle",
+        ),
         key(
             "ca_certs.remove_defaults",
-            "true|false",
+            Flag,
             "leave out those of the image",
         ),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+ca_certs:
+  remove_defaults: false
+  trusted:
+    - |
+      -----BEGIN CERTIFICATE-----
+      MIIB...
+      -----END CERTIFICATE-----
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some(node) = f.get("ca_certs") else {

@@ -77,12 +77,67 @@ impl Diagnostic {
     }
 }
 
-/// Longest piece of a source line shown.
+/// Longest piece of a source line shown, in characters.
 const SNIPPET: usize = 100;
 
+/// The piece of a line that a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snippet {
+    /// The piece; control characters are spaces.
+    pub text: String,
+    /// Characters in it before the place of the finding.
+    pub before: usize,
+}
+
+/// The lines of a text, to take snippets from. Findings come in the order of the
+/// text, so that a place on a long line is looked for from the last one on.
+pub struct Lines<'t> {
+    lines: Vec<&'t str>,
+    line: u32,
+    chars: usize,
+    bytes: usize,
+}
+
+impl<'t> Lines<'t> {
+    /// Those of a text.
+    pub fn new(text: &'t str) -> Lines<'t> {
+        Lines {
+            lines: text.lines().collect(),
+            line: 0,
+            chars: 0,
+            bytes: 0,
+        }
+    }
+    /// What stands at and around a place.
+    pub fn snippet(&mut self, spot: Spot) -> Option<Snippet> {
+        let line = self.lines.get(spot.line.checked_sub(1)? as usize)?;
+        let column = (spot.column as usize).saturating_sub(1);
+        let from = column.saturating_sub(SNIPPET / 2);
+        if self.line != spot.line || from < self.chars {
+            (self.line, self.chars, self.bytes) = (spot.line, 0, 0);
+        }
+        let passed = line[self.bytes..].chars().take(from - self.chars);
+        self.bytes += passed.map(char::len_utf8).sum::<usize>();
+        self.chars = from;
+        let shown: String = line[self.bytes..]
+            .chars()
+            .take(SNIPPET)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        Some(Snippet {
+            text: shown.trim_end().to_owned(),
+            before: column - from,
+        })
+    }
+}
+
 /// Renders findings the way compilers do: place, message, source line, caret.
-pub fn render(name: &str, text: &str, diagnostics: &[Diagnostic]) -> String {
-    let lines: Vec<&str> = text.lines().collect();
+pub fn render<'d>(
+    name: &str,
+    text: &str,
+    diagnostics: impl IntoIterator<Item = &'d Diagnostic>,
+) -> String {
+    let mut lines: Option<Lines<'_>> = None;
     let mut out = String::new();
     for d in diagnostics {
         let severity = if d.is_error() { "error" } else { "warning" };
@@ -100,36 +155,22 @@ pub fn render(name: &str, text: &str, diagnostics: &[Diagnostic]) -> String {
                 d.spot.line, d.spot.column, d.message
             )
         };
-        if let Some(line) = (d.spot.line as usize)
-            .checked_sub(1)
-            .and_then(|i| lines.get(i))
-        {
-            snippet(&mut out, d.spot, line);
+        let lines = lines.get_or_insert_with(|| Lines::new(text));
+        if let Some(snippet) = lines.snippet(d.spot) {
+            let number = d.spot.line.to_string();
+            let _ = writeln!(out, "  {number} | {}", snippet.text);
+            let _ = writeln!(
+                out,
+                "  {:w$} | {:c$}^",
+                "",
+                "",
+                w = number.len(),
+                c = snippet.before
+            );
         }
         if let Some(hint) = &d.hint {
             let _ = writeln!(out, "  hint: {hint}");
         }
     }
     out
-}
-
-fn snippet(out: &mut String, spot: Spot, line: &str) {
-    let column = (spot.column as usize).saturating_sub(1);
-    let from = column.saturating_sub(SNIPPET / 2);
-    let shown: String = line
-        .chars()
-        .skip(from)
-        .take(SNIPPET)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let number = spot.line.to_string();
-    let _ = writeln!(out, "  {number} | {}", shown.trim_end());
-    let _ = writeln!(
-        out,
-        "  {:w$} | {:c$}^",
-        "",
-        "",
-        w = number.len(),
-        c = column - from
-    );
 }

@@ -4,91 +4,110 @@
 use super::CloudConfig;
 use super::node::{Kind, Node};
 use super::read::{Fields, Reader, shorten};
-use super::schema::{Section, key};
+use super::schema::Type::{Any, As, Either, Flag, List, Map, Table, Text, Word};
+use super::schema::{Section, TABLES, WORDS, key};
 use super::shell::quote;
 use super::tasks::{Frequency, Phase, Task};
 use std::collections::BTreeMap;
 
+const TABLE_TYPES: &[&str] = &["gpt", "mbr"];
+
 pub(super) const SECTION: Section = Section {
+    title: "Disks",
     keys: &[
-        key("device_aliases", "mapping", "names for devices, used below"),
+        key(
+            "device_aliases",
+            Map(&Text),
+            "names for devices, to be used in `disk_setup` and `fs_setup`",
+        ),
         key(
             "disk_setup",
-            "mapping of device to mapping",
+            Map(&Table),
             "partition tables; needs sfdisk in the image (package fdisk)",
+        )
+        .each(Frequency::Instance),
+        key(
+            "disk_setup.*.table_type",
+            Word(TABLE_TYPES),
+            "kind; default mbr",
         ),
-        key("disk_setup.*.table_type", "gpt|mbr", "kind; default mbr"),
         key(
             "disk_setup.*.layout",
-            "true or list",
+            Either(&[Flag, List(&Any)]),
             "true: one partition; else sizes in percent, or `[percent, type]`",
         ),
         key(
             "disk_setup.*.overwrite",
-            "true|false",
+            Flag,
             "replace what is on the disk; without it only an empty disk is changed",
         ),
-        key("fs_setup", "list", "file systems to make"),
-        key(
-            "fs_setup[].device",
-            "path, required",
-            "the disk or partition",
-        ),
+        key("fs_setup", TABLES, "file systems to make").each(Frequency::Instance),
+        key("fs_setup[].device", As("path"), "the disk or partition").required(),
         key(
             "fs_setup[].partition",
-            "number, auto or none",
+            As("number, `auto` or `none`"),
             "which partition of the device; default the device as it is",
         ),
-        key(
-            "fs_setup[].filesystem",
-            "text, required",
-            "e.g. `ext4`, `swap`",
-        ),
-        key("fs_setup[].label", "text", "label"),
+        key("fs_setup[].filesystem", Text, "e.g. `ext4`, `swap`").required(),
+        key("fs_setup[].label", Text, "label"),
         key(
             "fs_setup[].overwrite",
-            "true|false",
+            Flag,
             "replace what is there; without it only an empty device is changed",
         ),
-        key(
-            "fs_setup[].extra_opts",
-            "text or list",
-            "further options of mkfs",
-        ),
+        key("fs_setup[].extra_opts", WORDS, "further options of mkfs"),
         key(
             "fs_setup[].replace_fs",
-            "text",
-            "not applied: only `overwrite: true` replaces anything",
-        ),
-        key("fs_setup[].cmd", "text", "not applied: mkfs is chosen here"),
+            Text,
+            "only `overwrite: true` replaces anything",
+        )
+        .not_applied(),
+        key("fs_setup[].cmd", Text, "mkfs is chosen here").not_applied(),
         key(
             "growpart",
-            "mapping",
-            "accepted: / is grown to the end of its disk at every boot",
-        ),
-        key(
-            "growpart.mode",
-            "auto|off...",
-            "accepted; / is grown always",
-        ),
-        key(
-            "growpart.devices",
-            "list",
-            "accepted for `/`; no other is grown",
-        ),
+            Table,
+            "`/` is grown to the end of its disk at every boot",
+        )
+        .accepted(),
+        key("growpart.mode", Text, "`/` is grown always").accepted(),
+        key("growpart.devices", WORDS, "only `/` is grown").accepted(),
         key(
             "growpart.ignore_growroot_disabled",
-            "true|false",
-            "accepted; it has no meaning here",
-        ),
+            Flag,
+            "it has no meaning here",
+        )
+        .accepted(),
         key(
             "resize_rootfs",
-            "true|false|noblock",
-            "accepted: / is grown at every boot",
-        ),
+            Either(&[Flag, Word(&["noblock"])]),
+            "`/` is grown at every boot",
+        )
+        .accepted(),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = r#"device_aliases:
+  data: /dev/disk/by-id/virtio-data
+disk_setup:
+  data:
+    table_type: gpt
+    layout: [75, [25, 82]]             # percents; 82 is swap
+    overwrite: false
+fs_setup:
+  - device: data
+    partition: 1
+    filesystem: ext4
+    label: data
+    extra_opts: [-m, "1"]
+    overwrite: false
+growpart:
+  mode: auto
+  devices: [/]
+  ignore_growroot_disabled: false
+resize_rootfs: true
+"#;
 
 /// What the script begins with. What cannot be told counts as in use, and as not
 /// empty; `blkid -p` ends with 2 where it finds nothing.
@@ -203,19 +222,12 @@ fn device(
 
 fn table(dev: &str, node: &Node, path: &str, r: &mut Reader) -> Option<String> {
     let f = r.table(node, path, SECTION.keys, "disk_setup.*.")?;
-    let kind = match f.line("table_type", r).map(|k| k.value) {
+    let kind = match f.get("table_type") {
         None => "dos",
-        Some(k) if k == "mbr" => "dos",
-        Some(k) if k == "gpt" => "gpt",
-        Some(_) => {
-            r.error(
-                f.spot,
-                &f.key("table_type"),
-                "unknown kind of table",
-                "`gpt` or `mbr`",
-            );
-            return None;
-        }
+        Some(_) => match f.word("table_type", TABLE_TYPES, "unknown kind of table", r)? {
+            "gpt" => "gpt",
+            _ => "dos",
+        },
     };
     let overwrite = f.boolean("overwrite", r) == Some(true);
     let layout = f.get("layout")?;

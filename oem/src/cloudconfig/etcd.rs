@@ -3,6 +3,7 @@
 use super::diag::At;
 use super::node::Kind;
 use super::read::{Fields, Reader};
+use super::schema::Type::{As, Flag, Table, Text, Word};
 use super::schema::{Section, key};
 use super::shell::environment;
 use super::units::{DropIn, Unit};
@@ -11,24 +12,27 @@ use super::{CloudConfig, WriteFile};
 /// Its unit; `etcd2.service` is another name for it.
 const UNIT: &str = "etcd.service";
 
+const PROXY: &[&str] = &["on", "off", "readonly"];
+
 pub(super) const SECTION: Section = Section {
+    title: "etcd",
     keys: &[
         key(
             "coreos.etcd2",
-            "mapping",
+            Table,
             "settings of etcd, each as ETCD_NAME in a drop-in of etcd.service",
         ),
         field("coreos.etcd2.advertise_client_urls"),
         key(
             "coreos.etcd2.ca_file",
-            "path",
+            As("path"),
             "older word for `trusted_ca_file` with `client_cert_auth: true`",
         ),
         field("coreos.etcd2.cert_file"),
         field("coreos.etcd2.client_cert_auth"),
         field("coreos.etcd2.cors"),
         field("coreos.etcd2.data_dir"),
-        key("coreos.etcd2.debug", "true|false", "as `log_level: debug`"),
+        key("coreos.etcd2.debug", Flag, "as `log_level: debug`"),
         field("coreos.etcd2.discovery"),
         field("coreos.etcd2.discovery_fallback"),
         field("coreos.etcd2.discovery_srv"),
@@ -46,22 +50,27 @@ pub(super) const SECTION: Section = Section {
         field("coreos.etcd2.listen_peer_urls"),
         key(
             "coreos.etcd2.log_package_levels",
-            "text",
-            "accepted; etcd 3.5 has no such setting",
-        ),
+            Text,
+            "etcd 3.5 has no such setting; use `debug: true`",
+        )
+        .not_applied(),
         field("coreos.etcd2.max_snapshots"),
         field("coreos.etcd2.max_wals"),
         field("coreos.etcd2.name"),
         key(
             "coreos.etcd2.peer_ca_file",
-            "path",
+            As("path"),
             "older word for `peer_trusted_ca_file` with `peer_client_cert_auth: true`",
         ),
         field("coreos.etcd2.peer_cert_file"),
         field("coreos.etcd2.peer_key_file"),
         field("coreos.etcd2.peer_client_cert_auth"),
         field("coreos.etcd2.peer_trusted_ca_file"),
-        field("coreos.etcd2.proxy"),
+        key(
+            "coreos.etcd2.proxy",
+            Word(PROXY),
+            "as etcd's flag of that name",
+        ),
         field("coreos.etcd2.proxy_dial_timeout"),
         field("coreos.etcd2.proxy_failure_wait"),
         field("coreos.etcd2.proxy_read_timeout"),
@@ -72,11 +81,58 @@ pub(super) const SECTION: Section = Section {
         field("coreos.etcd2.trusted_ca_file"),
         field("coreos.etcd2.wal_dir"),
     ],
+    example: EXAMPLE,
     read,
 };
 
+const EXAMPLE: &str = r#"coreos:
+  etcd2:
+    name: web-1
+    data_dir: /var/lib/etcd
+    wal_dir: /var/lib/etcd/wal
+    advertise_client_urls: https://$private_ipv4:2379
+    listen_client_urls: https://0.0.0.0:2379
+    initial_advertise_peer_urls: https://$private_ipv4:2380
+    listen_peer_urls: https://$private_ipv4:2380
+    # Either the members...
+    initial_cluster: web-1=https://192.0.2.1:2380,web-2=https://192.0.2.2:2380
+    initial_cluster_state: new
+    initial_cluster_token: shop
+    # ... or where to ask for them.
+    discovery: https://discovery.example.com/token
+    discovery_srv: example.com
+    discovery_proxy: http://proxy.example.com:3128
+    discovery_fallback: proxy
+    cert_file: /etc/etcd/cert.pem
+    key_file: /etc/etcd/key.pem
+    client_cert_auth: true
+    trusted_ca_file: /etc/etcd/ca.pem
+    ca_file: /etc/etcd/ca.pem
+    peer_cert_file: /etc/etcd/peer.pem
+    peer_key_file: /etc/etcd/peer-key.pem
+    peer_client_cert_auth: true
+    peer_trusted_ca_file: /etc/etcd/ca.pem
+    peer_ca_file: /etc/etcd/ca.pem
+    heartbeat_interval: 100
+    election_timeout: 1000
+    max_snapshots: 5
+    max_wals: 5
+    snapshot_count: 10000
+    strict_reconfig_check: true
+    force_new_cluster: false
+    cors: https://example.com
+    debug: false
+    enable_pprof: false
+    proxy: "off"
+    proxy_dial_timeout: 1000
+    proxy_failure_wait: 5000
+    proxy_read_timeout: 0
+    proxy_refresh_interval: 30000
+    proxy_write_timeout: 5000
+"#;
+
 const fn field(name: &'static str) -> super::schema::Key {
-    key(name, "value", "as etcd's flag of that name")
+    key(name, As("value"), "as etcd's flag of that name")
 }
 
 fn read(coreos: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
@@ -103,9 +159,12 @@ fn read(coreos: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
                 let why = "not applied: etcd 3.5 has no levels by package";
                 r.warn(spot, &f.key(name), why, "use `debug: true`");
             }
-            "proxy" if !["on", "off", "readonly"].contains(&value.as_str()) => {
-                let hint = "one of on, off, readonly";
-                r.error(spot, &f.key(name), "unknown kind of proxy", hint);
+            "proxy" if !PROXY.contains(&value.as_str()) => {
+                let word = At {
+                    spot: node.spot,
+                    value,
+                };
+                r.word(&word, &f.key(name), PROXY, "unknown kind of proxy");
             }
             _ => {
                 if name == "discovery" && !is_url(&value) {

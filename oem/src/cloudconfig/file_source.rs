@@ -96,7 +96,12 @@ pub(super) fn source(node: &Node, at: &str, r: &mut Reader) -> Option<Source> {
 
 fn headers(f: &Fields<'_>, r: &mut Reader) -> Vec<(String, String)> {
     let path = f.key("headers");
-    let Some(Kind::Map(entries)) = f.get("headers").map(|n| &n.kind) else {
+    let Some(node) = f.get("headers") else {
+        return Vec::new();
+    };
+    let Kind::Map(entries) = &node.kind else {
+        let why = format!("expected a mapping, found {}", node.describe());
+        r.error(node.spot, &path, why, "write each as `Name: value`");
         return Vec::new();
     };
     let mut out = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::CloudConfig;
 use super::read::{Fields, Reader};
+use super::schema::Type::Text;
 use super::schema::{Section, key};
 use super::shell::quote;
 use super::tasks::{Frequency, Phase, Task};
@@ -15,13 +16,15 @@ const WORDS: [(&str, &str); 4] = [
 ];
 
 pub(super) const SECTION: Section = Section {
-    keys: &[key(
-        "final_message",
-        "text",
-        "shown on the console when all is done; $version, $timestamp, $datasource and $uptime in it are replaced",
-    )],
+    title: "Final message",
+    keys: &[key("final_message", Text, "shown on the console when all is done; $version, $timestamp, $datasource and $uptime in it are replaced").each(Frequency::Boot)],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+final_message: up after $UPTIME seconds
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some((spot, node)) = f.entry("final_message") else {
@@ -46,28 +49,37 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
 fn expand(text: &str) -> String {
     let mut out = String::new();
     let (mut plain, mut rest) = (String::new(), text);
-    'text: while let Some(first) = rest.chars().next() {
-        for (name, value) in WORDS {
-            for form in [
+    let forms: Vec<(String, &str)> = WORDS
+        .iter()
+        .flat_map(|(name, value)| {
+            [
                 format!("${name}"),
                 format!("${}", name.to_ascii_uppercase()),
                 format!("${{{name}}}"),
                 format!("{{{{ {name} }}}}"),
                 format!("{{{{{name}}}}}"),
-            ] {
-                if let Some(after) = rest.strip_prefix(form.as_str()) {
-                    if !plain.is_empty() {
-                        out += &quote(&std::mem::take(&mut plain));
-                    }
-                    out += &format!("\"{value}\"");
-                    rest = after;
-                    continue 'text;
-                }
-            }
+            ]
+            .map(|form| (form, *value))
+        })
+        .collect();
+    while let Some(at) = rest.find(['$', '{']) {
+        plain += &rest[..at];
+        rest = &rest[at..];
+        let found = forms
+            .iter()
+            .find_map(|(form, value)| Some((rest.strip_prefix(form.as_str())?, value)));
+        let Some((after, value)) = found else {
+            plain += &rest[..1];
+            rest = &rest[1..];
+            continue;
+        };
+        if !plain.is_empty() {
+            out += &quote(&std::mem::take(&mut plain));
         }
-        plain.push(first);
-        rest = &rest[first.len_utf8()..];
+        out += &format!("\"{value}\"");
+        rest = after;
     }
+    plain += rest;
     if !plain.is_empty() {
         out += &quote(&plain);
     }

@@ -3,13 +3,15 @@
 use super::CloudConfig;
 use super::etcd::variables;
 use super::read::{Fields, Reader};
+use super::schema::Type::{As, Table, Text};
 use super::schema::{Key, Section, key};
 
 pub(super) const SECTION: Section = Section {
+    title: "flannel",
     keys: &[
         key(
             "coreos.flannel",
-            "mapping",
+            Table,
             "written to /run/flannel/options.env; run flannel from a unit of your own",
         ),
         field("coreos.flannel.etcd_endpoints"),
@@ -21,14 +23,31 @@ pub(super) const SECTION: Section = Section {
         field("coreos.flannel.etcd_password"),
         field("coreos.flannel.ip_masq"),
         field("coreos.flannel.subnet_file"),
-        key("coreos.flannel.interface", "text", "as FLANNELD_IFACE"),
+        key("coreos.flannel.interface", Text, "as FLANNELD_IFACE"),
         field("coreos.flannel.public_ip"),
     ],
+    example: EXAMPLE,
     read,
 };
 
+const EXAMPLE: &str = "\
+coreos:
+  flannel:
+    etcd_endpoints: https://192.0.2.1:2379
+    etcd_prefix: /coreos.com/network
+    etcd_cafile: /etc/etcd/ca.pem
+    etcd_certfile: /etc/etcd/cert.pem
+    etcd_keyfile: /etc/etcd/key.pem
+    etcd_username: flannel
+    etcd_password: secret
+    interface: $private_ipv4
+    public_ip: $public_ipv4
+    ip_masq: true
+    subnet_file: /run/flannel/subnet.env
+";
+
 const fn field(name: &'static str) -> Key {
-    key(name, "value", "as FLANNELD_NAME")
+    key(name, As("value"), "as FLANNELD_NAME")
 }
 
 fn read(coreos: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {

@@ -3,7 +3,8 @@
 use super::diag::At;
 use super::node::{Kind, Node};
 use super::read::{Reader, shorten};
-use super::schema::{Section, key};
+use super::schema::Type::{Either, List, Map, Text};
+use super::schema::{Section, WORDS, key};
 use super::users::is_name;
 
 /// One group to add.
@@ -16,11 +17,13 @@ pub struct Group {
 }
 
 pub(super) const SECTION: Section = Section {
+    title: "Groups",
     keys: &[key(
         "groups",
-        "list of text or of {NAME: [USER...]}",
+        Either(&[List(&Either(&[Text, Map(&WORDS)])), Map(&WORDS), Text]),
         "groups to add, with users who join them",
     )],
+    example: EXAMPLE,
     read: |f, config, r| {
         let Some(node) = f.get("groups") else {
             return;
@@ -45,6 +48,12 @@ pub(super) const SECTION: Section = Section {
         }
     },
 };
+
+const EXAMPLE: &str = "\
+groups:
+  - admins
+  - operators: [alice, bob]
+";
 
 fn mapping(node: &Node, path: &str, out: &mut Vec<At<Group>>, r: &mut Reader) {
     let Kind::Map(entries) = &node.kind else {

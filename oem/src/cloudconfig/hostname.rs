@@ -3,36 +3,40 @@
 use super::diag::At;
 use super::node::Node;
 use super::read::Reader;
+use super::schema::Type::{Flag, Text};
 use super::schema::{Section, key};
 
 pub(super) const SECTION: Section = Section {
+    title: "Host name",
     keys: &[
         key(
             "hostname",
-            "text",
+            Text,
             "host name of the machine; wins over the provider's",
         ),
         key(
             "fqdn",
-            "text",
+            Text,
             "host name with its domain, for /etc/hosts; its first label is the host name where `hostname` is not given",
         ),
         key(
             "prefer_fqdn_over_hostname",
-            "true|false",
+            Flag,
             "the host name is all of `fqdn`",
         ),
         key(
             "preserve_hostname",
-            "true|false",
+            Flag,
             "a name in /etc/hostname stays as it is",
         ),
         key(
             "create_hostname_file",
-            "true|false",
-            "accepted; /etc/hostname is always written",
-        ),
+            Flag,
+            "/etc/hostname is always written",
+        )
+        .accepted(),
     ],
+    example: EXAMPLE,
     read: |f, config, r| {
         if let Some(n) = f.get("hostname") {
             config.hostname = read(n, "hostname", r);
@@ -54,6 +58,14 @@ pub(super) const SECTION: Section = Section {
         }
     },
 };
+
+const EXAMPLE: &str = "\
+hostname: web-1
+fqdn: web-1.example.com
+prefer_fqdn_over_hostname: false
+preserve_hostname: false
+create_hostname_file: true
+";
 
 pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Option<At<String>> {
     let name = r.line(node, path)?;

@@ -1,13 +1,16 @@
 //! `manage_etc_hosts`.
 
+use super::schema::Type::{Either, Flag, Word};
 use super::schema::{Section, key};
 
 pub(super) const SECTION: Section = Section {
+    title: "Hosts file",
     keys: &[key(
         "manage_etc_hosts",
-        "localhost|true|false",
+        Either(&[Word(&["localhost", "template"]), Flag]),
         "writes /etc/hosts with this machine's name",
     )],
+    example: EXAMPLE,
     read: |f, config, r| {
         let Some(value) = f.line("manage_etc_hosts", r) else {
             return;
@@ -26,3 +29,7 @@ pub(super) const SECTION: Section = Section {
         }
     },
 };
+
+const EXAMPLE: &str = "\
+manage_etc_hosts: localhost
+";

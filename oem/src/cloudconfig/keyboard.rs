@@ -2,22 +2,30 @@
 
 use super::CloudConfig;
 use super::read::{Fields, Reader};
+use super::schema::Type::{Table, Text};
 use super::schema::{Section, key};
 use super::write_files::WriteFile;
 
 pub(super) const SECTION: Section = Section {
+    title: "Keyboard",
     keys: &[
-        key(
-            "keyboard.layout",
-            "text",
-            "layout of the console's keyboard, e.g. `de`",
-        ),
-        key("keyboard.model", "text", "model; default pc105"),
-        key("keyboard.variant", "text", "variant of the layout"),
-        key("keyboard.options", "text", "options of XKB"),
+        key("keyboard", Table, "keyboard of the console"),
+        key("keyboard.layout", Text, "its layout, e.g. `de`"),
+        key("keyboard.model", Text, "model; default pc105"),
+        key("keyboard.variant", Text, "variant of the layout"),
+        key("keyboard.options", Text, "options of XKB"),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+keyboard:
+  layout: de
+  model: pc105
+  variant: nodeadkeys
+  options: ctrl:nocaps
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some(node) = f.get("keyboard") else {

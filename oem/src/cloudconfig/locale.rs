@@ -2,6 +2,7 @@
 
 use super::CloudConfig;
 use super::read::{Fields, Reader};
+use super::schema::Type::{As, Text};
 use super::schema::{Section, key};
 use super::write_files::{Need, WriteFile};
 
@@ -10,20 +11,27 @@ const LOCALES: &str = "/usr/lib/locale";
 const DEFAULT: &str = "/etc/default/locale";
 
 pub(super) const SECTION: Section = Section {
+    title: "Locale",
     keys: &[
         key(
             "locale",
-            "text",
+            Text,
             "LANG for logins and services, if the image has it",
         ),
         key(
             "locale_configfile",
-            "path",
-            "accepted; the files are those that PAM and systemd read",
-        ),
+            As("path"),
+            "LANG is in the files that PAM and systemd read",
+        )
+        .not_applied(),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+locale: C.UTF-8
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     if let Some((spot, _)) = f.entry("locale_configfile") {

@@ -46,7 +46,7 @@ mod users;
 mod wireguard;
 mod write_files;
 
-pub use diag::{At, Diagnostic, Severity, Spot, render};
+pub use diag::{At, Diagnostic, Lines, Severity, Snippet, Spot, render};
 pub use groups::Group;
 pub(crate) use node::{Kind, Node, parse as parse_yaml};
 pub use passwords::{Password, Secret};
@@ -126,14 +126,14 @@ pub fn parse_without(
     match node::parse(text, &mut notes) {
         Ok(None) => (config, notes),
         Ok(Some(root)) => {
-            let mut r = Reader::default();
+            let mut r = Reader::of_cloud_config();
             notes.drain(..).for_each(|n| r.report(n));
             let root = without(root, left_out, &mut r);
             read_tables(&root, &mut config, &mut r);
             (config, r.finish())
         }
         Err(broken) => {
-            let mut r = Reader::default();
+            let mut r = Reader::of_cloud_config();
             r.report(broken);
             salvage::read_into(&mut config, text, &mut r);
             (config, r.finish())
@@ -171,6 +171,7 @@ pub(crate) fn read_tables(root: &Node, config: &mut CloudConfig, r: &mut Reader)
         return;
     };
     for section in schema::SECTIONS {
+        schema::look(&fields, section.keys, "", r);
         (section.read)(&fields, config, r);
     }
     let Some(coreos) = fields.get("coreos") else {
@@ -179,6 +180,7 @@ pub(crate) fn read_tables(root: &Node, config: &mut CloudConfig, r: &mut Reader)
     let known = schema::names_of(schema::COREOS, schema::COREOS_PREFIX);
     if let Some(table) = r.fields_or_refused(coreos, "coreos", &known, refused::COREOS) {
         for section in schema::COREOS {
+            schema::look(&table, section.keys, schema::COREOS_PREFIX, r);
             (section.read)(&table, config, r);
         }
     }

@@ -4,10 +4,12 @@ use super::CloudConfig;
 use super::diag::At;
 use super::node::{Kind, Node};
 use super::read::{Fields, Reader, shorten};
+use super::schema::Type::{Either, List, Null, Text};
 use super::schema::{Section, key};
 use super::shell::unit_of_path;
 use super::units::{Unit, Verb};
 use super::write_files::{Base, WriteFile};
+use std::rc::Rc;
 
 /// A disk that is not there must not keep the machine from booting.
 const DEFAULTS: [&str; 6] = [
@@ -21,26 +23,36 @@ const DEFAULTS: [&str; 6] = [
 const FSTAB: &str = "/etc/fstab";
 
 pub(super) const SECTION: Section = Section {
+    title: "Mounts",
     keys: &[
         key(
             "mounts",
-            "list of lists",
+            List(&List(&Either(&[Text, Null]))),
             "file systems to mount: the fields of fstab(5), the last ones may be left out",
         ),
         key(
             "mount_default_fields",
-            "list",
+            List(&Either(&[Text, Null])),
             "fields for those left out; default `auto`, `defaults,nofail`, 0, 2",
         ),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = r#"mounts:
+  - [LABEL=data, /srv/data]
+  - [tmpfs, /srv/fast, tmpfs, size=64m]
+mount_default_fields: [null, null, auto, "defaults,nofail", "0", "2"]
+"#;
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let mut defaults = DEFAULTS.map(str::to_owned);
     if let Some(n) = f.get("mount_default_fields") {
         let path = "mount_default_fields";
-        for (i, n) in r.list(n, path).iter().enumerate().take(6) {
+        let items = r.list(n, path);
+        seventh(items, path, r);
+        for (i, n) in items.iter().enumerate().take(6) {
             if !n.is_null()
                 && let Some(word) = r.line(n, &format!("{path}[{i}]"))
             {
@@ -52,15 +64,14 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
         return;
     };
     let mut text = String::new();
+    let mut units = Vec::new();
     for (i, n) in r.list(node, "mounts").iter().enumerate() {
         let Some(line) = line(n, &format!("mounts[{i}]"), &defaults, r) else {
             continue;
         };
         text += &line.text;
         if let Some(name) = line.unit {
-            for task in config.tasks.iter_mut().filter(|t| t.value.name == "disks") {
-                task.value.before.push(name.clone());
-            }
+            units.push(name.clone());
             let mut unit = Unit::named(name, n.spot);
             unit.command = Some(Verb::Start);
             config.units.push(At {
@@ -68,6 +79,9 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
                 value: unit,
             });
         }
+    }
+    if let Some(disks) = config.tasks.iter_mut().find(|t| t.value.name == "disks") {
+        disks.value.before.extend(units);
     }
     if !text.is_empty() {
         let mut file = WriteFile::text(FSTAB, text, spot);
@@ -88,6 +102,7 @@ fn line(node: &Node, at: &str, defaults: &[String; 6], r: &mut Reader) -> Option
         r.error(node.spot, at, why, "e.g. `- [/dev/vdb, /srv]`");
         return None;
     };
+    seventh(items, at, r);
     let mut fields = defaults.clone();
     let mut given = [false; 6];
     for (i, item) in items.iter().enumerate().take(6) {
@@ -164,6 +179,14 @@ fn line(node: &Node, at: &str, defaults: &[String; 6], r: &mut Reader) -> Option
         text: words.join("\t") + "\n",
         unit,
     })
+}
+
+/// A line of fstab(5) has six fields.
+fn seventh(items: &[Rc<Node>], at: &str, r: &mut Reader) {
+    if let Some(more) = items.get(6) {
+        let why = "there are six fields; this one and those after it are not applied";
+        r.warn(more.spot, at, why, "options are one field, with commas");
+    }
 }
 
 /// What stands for a device, as fstab takes it.

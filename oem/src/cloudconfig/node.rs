@@ -10,7 +10,7 @@ use std::rc::Rc;
 /// Deepest nesting accepted; the language needs 6.
 const MAX_DEPTH: usize = 64;
 /// Most nodes accepted after aliases are expanded.
-const MAX_NODES: usize = 250_000;
+pub(super) const MAX_NODES: usize = 250_000;
 /// Most scalar bytes accepted after aliases are expanded.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -65,6 +65,10 @@ impl Node {
             kind,
         }
     }
+    /// How many values it and all in it are.
+    pub(super) fn size(&self) -> usize {
+        self.nodes
+    }
     /// `null`, `~` or nothing at all.
     pub fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, plain: true, .. }
@@ -107,6 +111,15 @@ struct Builder {
 /// Warnings go to `notes`. Linear in the length of `text`; what aliases expand
 /// to is counted before anyone walks it.
 pub fn parse(text: &str, notes: &mut Vec<Diagnostic>) -> Result<Option<Rc<Node>>, Diagnostic> {
+    parse_below(text, 0, notes)
+}
+
+/// Parses a piece of a text that has `above` lines above it.
+pub(super) fn parse_below(
+    text: &str,
+    above: u32,
+    notes: &mut Vec<Diagnostic>,
+) -> Result<Option<Rc<Node>>, Diagnostic> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     let mut parser = Parser::new_from_str_with_options(text, options);
@@ -120,11 +133,12 @@ pub fn parse(text: &str, notes: &mut Vec<Diagnostic>) -> Result<Option<Rc<Node>>
     let mut documents = 0;
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|e| {
-            let spot = Spot { line: clamp(e.marker().line()), column: clamp(e.marker().col() + 1) };
+            let line = above.saturating_add(clamp(e.marker().line()));
+            let spot = Spot { line, column: clamp(e.marker().col() + 1) };
             Diagnostic::error(spot, "", format!("not valid YAML: {}", e.info()))
                 .hint("check the indentation: a long line inside a block must not wrap to the left margin, and tabs cannot indent")
         })?;
-        let spot = spot_of(&span);
+        let spot = spot_of(&span, above);
         match event {
             Event::DocumentStart(..) => {
                 documents += 1;
@@ -344,9 +358,9 @@ fn clamp(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn spot_of(span: &Span) -> Spot {
+fn spot_of(span: &Span, above: u32) -> Spot {
     Spot {
-        line: clamp(span.start.line()),
+        line: above.saturating_add(clamp(span.start.line())),
         column: clamp(span.start.col() + 1),
     }
 }

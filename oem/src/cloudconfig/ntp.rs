@@ -3,49 +3,44 @@
 use super::CloudConfig;
 use super::diag::At;
 use super::read::{Fields, Reader};
-use super::schema::{Section, key};
+use super::schema::Type::{Any, Flag, Map, Table, Text};
+use super::schema::{Section, WORDS, key};
 use super::units::{Refresh, Verb};
 use super::write_files::WriteFile;
 
 const PATH: &str = "/etc/systemd/timesyncd.conf.d/50-cloud-config.conf";
 
 pub(super) const SECTION: Section = Section {
+    title: "Time servers",
     keys: &[
-        key("ntp", "mapping", "time servers, for systemd-timesyncd"),
-        key(
-            "ntp.enabled",
-            "true|false",
-            "false: the rest is not applied",
-        ),
-        key("ntp.servers", "list of text", "names or addresses"),
+        key("ntp", Table, "time servers, for systemd-timesyncd"),
+        key("ntp.enabled", Flag, "false: the rest is not applied"),
+        key("ntp.servers", WORDS, "names or addresses"),
         key(
             "ntp.pools",
-            "list of text",
-            "the same; used after the servers",
+            WORDS,
+            "names or addresses; used after the servers",
         ),
         key(
             "ntp.ntp_client",
-            "auto|systemd-timesyncd",
-            "another client is not in the image",
+            Text,
+            "`auto` or `systemd-timesyncd`; another client is not in the image",
         ),
-        key(
-            "ntp.peers",
-            "list of text",
-            "not applied: this machine is a client",
-        ),
-        key(
-            "ntp.allow",
-            "list of text",
-            "not applied: this machine is a client",
-        ),
-        key(
-            "ntp.config",
-            "mapping",
-            "not applied: it is for other clients",
-        ),
+        key("ntp.peers", WORDS, "this machine is a client").not_applied(),
+        key("ntp.allow", WORDS, "this machine is a client").not_applied(),
+        key("ntp.config", Map(&Any), "it is for other clients").not_applied(),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+ntp:
+  enabled: true
+  servers: [ntp1.example.com, 192.0.2.123]
+  pools: [pool.example.com]
+  ntp_client: auto
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some(node) = f.get("ntp") else {

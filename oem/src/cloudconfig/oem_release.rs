@@ -1,27 +1,45 @@
 //! `coreos.oem`: what the OEM partition says about itself, in /etc/oem-release.
 
 use super::read::{Fields, Reader};
+use super::schema::Type::{As, Table, Text};
 use super::schema::{Section, key};
 use super::{CloudConfig, WriteFile};
 
 pub(super) const SECTION: Section = Section {
+    title: "OEM",
     keys: &[
         key(
-            "coreos.oem.id",
-            "text",
-            "written to /etc/oem-release; without it nothing is",
+            "coreos.oem",
+            Table,
+            "what the OEM partition says about itself, in /etc/oem-release",
         ),
-        key("coreos.oem.name", "text", "NAME in that file"),
-        key("coreos.oem.version_id", "text", "VERSION_ID in that file"),
-        key("coreos.oem.home_url", "URL", "HOME_URL in that file"),
+        key(
+            "coreos.oem.id",
+            Text,
+            "ID in that file; without it nothing is written",
+        ),
+        key("coreos.oem.name", Text, "NAME in that file"),
+        key("coreos.oem.version_id", Text, "VERSION_ID in that file"),
+        key("coreos.oem.home_url", As("URL"), "HOME_URL in that file"),
         key(
             "coreos.oem.bug_report_url",
-            "URL",
+            As("URL"),
             "BUG_REPORT_URL in that file",
         ),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+coreos:
+  oem:
+    id: example
+    name: Example Cloud
+    version_id: 1.2.0
+    home_url: https://cloud.example.com/
+    bug_report_url: https://cloud.example.com/bugs
+";
 
 fn read(coreos: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some(node) = coreos.get("oem") else {

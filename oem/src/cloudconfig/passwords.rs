@@ -5,7 +5,9 @@ use super::CloudConfig;
 use super::diag::{At, Spot};
 use super::node::Kind;
 use super::read::{Fields, Reader};
-use super::schema::{Section, key};
+use super::schema::Type::{Either, Flag, List, Table, Text, Word};
+use super::schema::{Section, TABLES, key};
+use super::tasks::Frequency;
 use super::users::is_name;
 use std::fmt;
 
@@ -35,39 +37,55 @@ impl fmt::Debug for Secret {
     }
 }
 
+const TYPES: &[&str] = &["hash", "text"];
+
 pub(super) const SECTION: Section = Section {
+    title: "Passwords",
     keys: &[
         key(
             "password",
-            "text",
+            Text,
             "password of core, plain or hashed; sshd takes it only with `ssh_pwauth: true`",
-        ),
-        key("chpasswd", "mapping", "passwords of users that exist"),
-        key("chpasswd.users", "list", "whose, and which"),
-        key("chpasswd.users[].name", "text, required", "login name"),
+        )
+        .each(Frequency::Instance),
+        key("chpasswd", Table, "passwords of users that exist").each(Frequency::Instance),
+        key("chpasswd.users", TABLES, "whose, and which"),
+        key("chpasswd.users[].name", Text, "login name").required(),
         key(
             "chpasswd.users[].password",
-            "text, required",
+            Text,
             "the password, or its hash",
-        ),
+        )
+        .required(),
         key(
             "chpasswd.users[].type",
-            "hash|text",
+            Word(TYPES),
             "what `password` is; told apart by its looks unless given",
         ),
         key(
             "chpasswd.list",
-            "list or lines of text",
-            "older form: `NAME:PASSWORD`",
+            Either(&[List(&Text), Text]),
+            "older form: `NAME:PASSWORD`, in a list or one a line",
         ),
         key(
             "chpasswd.expire",
-            "true|false",
+            Flag,
             "to be changed at the first login; default true",
         ),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+password: $6$salt$hash                 # made by mkpasswd
+chpasswd:
+  expire: false
+  users:
+    - {name: alice, password: $6$salt$hash, type: hash}
+  list:
+    - bob:$6$salt$hash
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let table = f
@@ -113,14 +131,12 @@ fn items(table: &Fields<'_>, out: &mut Vec<Found>, r: &mut Reader) {
                 random(kind.spot, &f.key("type"), r);
                 continue;
             }
-            let hashed = match kind.as_ref().map(|k| k.value.to_ascii_lowercase()) {
+            let hashed = match &kind {
                 None => None,
-                Some(k) if k == "hash" => Some(true),
-                Some(k) if k == "text" => Some(false),
-                Some(_) => {
-                    r.error(f.spot, &f.key("type"), "unknown type", "`hash` or `text`");
-                    continue;
-                }
+                Some(kind) => match r.word(kind, &f.key("type"), TYPES, "unknown type") {
+                    Some(word) => Some(word == "hash"),
+                    None => continue,
+                },
             };
             let (Some(name), Some(text)) = (f.line("name", r), f.line("password", r)) else {
                 r.error(f.spot, &at, "needs a `name` and a `password`", "");

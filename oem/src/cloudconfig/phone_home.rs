@@ -3,7 +3,8 @@
 use super::CloudConfig;
 use super::node::Kind;
 use super::read::{Fields, Reader};
-use super::schema::{Section, key};
+use super::schema::Type::{As, Number, Table};
+use super::schema::{Section, WORDS, key};
 use super::shell::quote;
 use super::tasks::{Frequency, Phase, Task};
 
@@ -18,26 +19,37 @@ const VALUES: [(&str, &str); 6] = [
 ];
 
 pub(super) const SECTION: Section = Section {
+    title: "Phone home",
     keys: &[
         key(
             "phone_home",
-            "mapping",
+            Table,
             "tells an address that the machine is ready",
-        ),
+        )
+        .each(Frequency::Instance),
         key(
             "phone_home.url",
-            "URL, required",
+            As("URL"),
             "where to; $INSTANCE_ID in it is replaced",
-        ),
+        )
+        .required(),
         key(
             "phone_home.post",
-            "all or list of text",
-            "which of pub_key_rsa, pub_key_ecdsa, pub_key_ed25519, instance_id, hostname, fqdn",
+            WORDS,
+            "which of pub_key_rsa, pub_key_ecdsa, pub_key_ed25519, instance_id, hostname, fqdn; default `all`",
         ),
-        key("phone_home.tries", "number", "default 10"),
+        key("phone_home.tries", Number, "default 10"),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+phone_home:
+  url: https://example.com/ready/$INSTANCE_ID
+  post: [hostname, instance_id, pub_key_ed25519]
+  tries: 5
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some((spot, node)) = f.entry("phone_home") else {
@@ -67,16 +79,13 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
         let all = matches!(&n.kind, Kind::Scalar { text, .. } if text == "all");
         if !all {
             let wanted = r.words(n, "phone_home.post");
-            for word in &wanted {
-                if !names.contains(&word.value.as_str()) && word.value != "pub_key_dsa" {
-                    let hint = format!("one of {}", names.join(", "));
-                    r.error(
-                        word.spot,
-                        "phone_home.post",
-                        "nothing of that name is sent",
-                        &hint,
-                    );
-                }
+            for word in wanted.iter().filter(|w| w.value != "pub_key_dsa") {
+                r.word(
+                    word,
+                    "phone_home.post",
+                    &names,
+                    "nothing of that name is sent",
+                );
             }
             names.retain(|n| wanted.iter().any(|w| w.value == *n));
         }

@@ -4,45 +4,51 @@ use super::CloudConfig;
 use super::node::Kind;
 use super::read::{Fields, Reader};
 use super::runcmd::commands;
+use super::schema::Type::{As, Either, Flag, List, Number, Table, Text, Word};
 use super::schema::{Section, key};
 use super::shell::quote;
 use super::tasks::{Frequency, Phase, Task};
 
+const MODES: &[&str] = &["poweroff", "reboot", "halt"];
+
 pub(super) const SECTION: Section = Section {
+    title: "Power state",
     keys: &[
-        key(
-            "power_state",
-            "mapping",
-            "power off or reboot when all is done",
-        ),
-        key(
-            "power_state.mode",
-            "poweroff|reboot|halt, required",
-            "what to do",
-        ),
+        key("power_state", Table, "power off or reboot when all is done").each(Frequency::Instance),
+        key("power_state.mode", Word(MODES), "what to do").required(),
         key(
             "power_state.delay",
-            "now or minutes",
+            As("`now` or minutes"),
             "default now; `+5` is in five minutes",
         ),
         key(
             "power_state.message",
-            "text",
+            Text,
             "what users who are logged in are told",
         ),
         key(
             "power_state.timeout",
-            "number",
-            "accepted; tasks before it are waited for",
-        ),
+            Number,
+            "tasks before it are waited for",
+        )
+        .accepted(),
         key(
             "power_state.condition",
-            "true|false or command",
+            Either(&[Flag, Text, List(&Text)]),
             "a command that must end with 0",
         ),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = r#"power_state:
+  mode: reboot
+  delay: "+1"
+  message: a moment, please
+  condition: test -e /run/reboot-me
+  timeout: 30
+"#;
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some((spot, node)) = f.entry("power_state") else {
@@ -51,28 +57,25 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some(f) = r.table(node, "power_state", SECTION.keys, "power_state.") else {
         return;
     };
-    let flag = match f.line("mode", r).map(|m| m.value) {
-        Some(m) if m == "poweroff" => "-P",
-        Some(m) if m == "reboot" => "-r",
-        Some(m) if m == "halt" => "-H",
-        _ => {
-            r.error(
-                f.spot,
-                "power_state.mode",
-                "unknown mode",
-                "poweroff, reboot or halt",
-            );
-            return;
-        }
+    if f.get("mode").is_none() {
+        let hint = format!("one of {}", MODES.join(", "));
+        r.error(f.spot, "power_state", "needs a `mode`", &hint);
+        return;
+    }
+    let flag = match f.word("mode", MODES, "unknown mode", r) {
+        Some("poweroff") => "-P",
+        Some("reboot") => "-r",
+        Some(_) => "-H",
+        None => return,
     };
-    let delay = match f.line("delay", r).map(|d| d.value) {
+    let delay = match f.line("delay", r) {
         None => "now".to_owned(),
-        Some(text) if text == "now" => text,
-        Some(text) => match text.trim_start_matches('+').parse::<u32>() {
+        Some(text) if text.value == "now" => text.value,
+        Some(text) => match text.value.trim_start_matches('+').parse::<u32>() {
             Ok(n) => format!("+{n}"),
             Err(_) => {
                 r.error(
-                    f.spot,
+                    text.spot,
                     "power_state.delay",
                     "not a delay",
                     "`now`, or minutes as `+5`",

@@ -3,6 +3,7 @@
 use super::CloudConfig;
 use super::diag::At;
 use super::read::{Fields, Reader};
+use super::schema::Type::{As, Flag, List, Table, Text, Word};
 use super::schema::{Section, key};
 use super::shell::quote;
 use super::tasks::{Frequency, Phase, Task};
@@ -12,33 +13,47 @@ use base64::Engine as _;
 
 const POOL: &str = "/dev/urandom";
 
+const ENCODINGS: &[&str] = &["raw", "base64", "b64", "gzip", "gz"];
+
 pub(super) const SECTION: Section = Section {
+    title: "Random seed",
     keys: &[
+        key("random_seed", Table, "seed for the random number generator").each(Frequency::Instance),
         key(
-            "random_seed",
-            "mapping",
-            "seed for the random number generator",
+            "random_seed.file",
+            As("path"),
+            "where to; default /dev/urandom",
         ),
-        key("random_seed.file", "path", "where to; default /dev/urandom"),
-        key("random_seed.data", "text", "the seed"),
+        key("random_seed.data", Text, "the seed"),
         key(
             "random_seed.encoding",
-            "raw|base64|gzip...",
+            Word(ENCODINGS),
             "how data is encoded",
         ),
         key(
             "random_seed.command",
-            "list of text",
+            List(&Text),
             "a program to run, with RANDOM_SEED_FILE in its environment",
         ),
         key(
             "random_seed.command_required",
-            "true|false",
-            "accepted; a program that fails is reported",
-        ),
+            Flag,
+            "a program that fails is reported",
+        )
+        .accepted(),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+random_seed:
+  file: /dev/urandom
+  data: bXkgcmFuZG9tIHNlZWQ=
+  encoding: base64
+  command: [pollinate, -r]
+  command_required: false
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some((spot, node)) = f.entry("random_seed") else {
@@ -52,8 +67,14 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let data = f.get("data").and_then(|n| r.bytes(n, &f.key("data")));
     let mut body = String::new();
     if let Some(data) = data {
-        let encoding = f.line("encoding", r).map(|e| e.value.to_ascii_lowercase());
-        let Some(seed) = decode(&data, encoding.as_deref().unwrap_or("raw")) else {
+        let encoding = match f.line("encoding", r).filter(|e| !e.value.is_empty()) {
+            None => "raw",
+            Some(word) => match r.word(&word, &f.key("encoding"), ENCODINGS, "unknown encoding") {
+                Some(encoding) => encoding,
+                None => return,
+            },
+        };
+        let Some(seed) = decode(&data, encoding) else {
             let hint = "compare `encoding` with what `data` holds";
             r.error(data.spot, &f.key("data"), "cannot be decoded", hint);
             return;
@@ -94,7 +115,7 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
 
 fn decode(data: &At<Vec<u8>>, encoding: &str) -> Option<Vec<u8>> {
     match encoding {
-        "raw" | "" => Some(data.value.clone()),
+        "raw" => Some(data.value.clone()),
         "b64" | "base64" => decode_base64(&data.value),
         "gz" | "gzip" => gunzip(&data.value).ok(),
         _ => None,

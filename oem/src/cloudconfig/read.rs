@@ -1,10 +1,10 @@
 //! Typed reading of nodes. Each function reports what does not fit and goes
 //! on, so that one wrong item costs only itself.
 
-use super::diag::{At, Diagnostic, Spot};
+use super::diag::{At, Diagnostic, Severity, Spot};
 use super::node::{Kind, Node};
 use super::refused::Refused;
-use super::schema::{Key, names};
+use super::schema::{Key, look, names, place_of};
 use crate::userdata::unpack::decode_base64;
 use std::rc::Rc;
 
@@ -15,9 +15,13 @@ const MAX_FINDINGS: usize = 200;
 #[derive(Default)]
 pub struct Reader {
     findings: Vec<Diagnostic>,
+    /// Findings that were not kept, and whether errors are among them.
     more: usize,
+    more_errors: bool,
     /// Keys are shown with `-`: the language's own spelling.
     dashes: bool,
+    /// The language is cloud-config: where a key belongs can be told.
+    cloud_config: bool,
 }
 
 /// The known fields of a mapping, by their name with `_`.
@@ -57,6 +61,17 @@ impl<'a> Fields<'a> {
     pub fn boolean(&self, name: &str, r: &mut Reader) -> Option<bool> {
         r.boolean(self.get(name)?, &self.key(name))
     }
+    /// One of some words, if the field is there; `what` is wrong with others.
+    pub fn word(
+        &self,
+        name: &str,
+        known: &[&'static str],
+        what: &str,
+        r: &mut Reader,
+    ) -> Option<&'static str> {
+        let text = self.line(name, r)?;
+        r.word(&text, &self.key(name), known, what)
+    }
     /// Path of a field.
     pub fn key(&self, name: &str) -> String {
         let name = spelled(name, self.dashes);
@@ -76,12 +91,25 @@ impl Reader {
             ..Reader::default()
         }
     }
+    /// A reader of cloud-config.
+    pub fn of_cloud_config() -> Reader {
+        Reader {
+            cloud_config: true,
+            ..Reader::default()
+        }
+    }
+    /// Whether there are as many findings as are kept. Counts one more if so: no
+    /// work is to be done for what nobody sees.
+    fn is_full(&mut self, severity: Severity) -> bool {
+        let full = self.findings.len() >= MAX_FINDINGS;
+        self.more += usize::from(full);
+        self.more_errors |= full && severity == Severity::Error;
+        full
+    }
     /// Records a finding.
     pub fn report(&mut self, d: Diagnostic) {
-        if self.findings.len() < MAX_FINDINGS {
+        if !self.is_full(d.severity) {
             self.findings.push(d)
-        } else {
-            self.more += 1
         }
     }
     /// Records an error.
@@ -97,12 +125,13 @@ impl Reader {
     /// The findings in the order of the text.
     pub fn finish(mut self) -> Vec<Diagnostic> {
         self.findings.sort_by_key(|d| d.spot);
+        self.findings.dedup();
         if self.more > 0 {
-            self.findings.push(Diagnostic::warning(
-                Spot::default(),
-                "",
-                format!("{} more findings are not shown", self.more),
-            ));
+            let message = format!("{} more findings are not shown", self.more);
+            self.findings.push(match self.more_errors {
+                true => Diagnostic::error(Spot::default(), "", message + "; errors are among them"),
+                false => Diagnostic::warning(Spot::default(), "", message),
+            });
         }
         self.findings
     }
@@ -115,7 +144,9 @@ impl Reader {
         keys: &[Key],
         prefix: &str,
     ) -> Option<Fields<'a>> {
-        self.fields(node, path, &names(keys, prefix), &[])
+        let fields = self.fields(node, path, &names(keys, prefix), &[])?;
+        look(&fields, keys, prefix, self);
+        Some(fields)
     }
 
     /// Reads a mapping. Keys are compared with `-` as `_`. A key that is not in
@@ -181,13 +212,12 @@ impl Reader {
                 continue;
             };
             let name = text.replace('-', "_");
-            let key = out.key(&shorten(text));
             if known.contains(&name.as_str()) {
                 // Known names are few, so this search is short.
                 if let Some(before) = out.entries.iter().position(|(n, ..)| *n == name) {
                     self.warn(
                         k.spot,
-                        &key,
+                        &out.key(&shorten(text)),
                         format!(
                             "given twice (first on line {}); the last one counts",
                             out.entries[before].1.line
@@ -198,15 +228,48 @@ impl Reader {
                 }
                 out.entries.push((name, k.spot, v));
             } else if let Some((why, instead)) = unmet(&name) {
-                self.warn(k.spot, &key, why, instead);
+                self.warn(k.spot, &out.key(&shorten(text)), why, instead);
             } else {
-                let hint = suggest(&name, known)
-                    .map(|s| format!("did you mean `{}`?", spelled(s, self.dashes)))
-                    .unwrap_or_default();
-                self.warn(k.spot, &key, "unknown key, not applied", &hint);
+                self.unknown(k.spot, &out.key(&shorten(text)), &name, known);
             }
         }
         Some(out)
+    }
+
+    /// Warns about a key that is not among those known at its place.
+    pub fn unknown(&mut self, spot: Spot, path: &str, name: &str, known: &[&str]) {
+        if self.is_full(Severity::Warning) {
+            return;
+        }
+        let hint = match suggest(name, known) {
+            Some(near) => format!("did you mean `{}`?", spelled(near, self.dashes)),
+            None => match place_of(name).filter(|_| self.cloud_config) {
+                Some(place) if place == name => format!("`{name}` stands at the top level"),
+                Some(place) => format!("did you mean `{place}`?"),
+                None => String::new(),
+            },
+        };
+        self.warn(spot, path, "unknown key, not applied", &hint);
+    }
+
+    /// One of some words, in capitals or not; `what` is wrong with others.
+    pub fn word(
+        &mut self,
+        text: &At<String>,
+        path: &str,
+        known: &[&'static str],
+        what: &str,
+    ) -> Option<&'static str> {
+        let word = text.value.to_ascii_lowercase();
+        let found = known.iter().find(|k| **k == word);
+        if found.is_none() && !self.is_full(Severity::Error) {
+            let hint = match suggest(&word, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("one of {}", known.join(", ")),
+            };
+            self.error(text.spot, path, what, &hint);
+        }
+        found.copied()
     }
 
     /// Reads bytes: text as it is, or the base64 of a `!!binary` value.

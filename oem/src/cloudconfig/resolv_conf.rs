@@ -3,44 +3,53 @@
 use super::CloudConfig;
 use super::diag::At;
 use super::read::{Fields, Reader};
-use super::schema::{Section, key};
+use super::schema::Type::{Any, Flag, Map, Table, Text};
+use super::schema::{Section, WORDS, key};
 use super::units::{Refresh, Verb};
 use super::write_files::WriteFile;
+use std::collections::HashSet;
 
 const PATH: &str = "/etc/systemd/resolved.conf.d/50-cloud-config.conf";
 
 pub(super) const SECTION: Section = Section {
+    title: "Name servers",
     keys: &[
         key(
             "manage_resolv_conf",
-            "true|false",
+            Flag,
             "whether `resolv_conf` is applied",
         ),
         key(
             "resolv_conf",
-            "mapping",
+            Table,
             "name servers of the whole machine, for systemd-resolved",
         ),
-        key(
-            "resolv_conf.nameservers",
-            "list of addresses",
-            "DNS servers",
-        ),
-        key(
-            "resolv_conf.searchdomains",
-            "list of text",
-            "search domains",
-        ),
-        key("resolv_conf.domain", "text", "the first search domain"),
+        key("resolv_conf.nameservers", WORDS, "DNS servers"),
+        key("resolv_conf.searchdomains", WORDS, "search domains"),
+        key("resolv_conf.domain", Text, "the first search domain"),
         key(
             "resolv_conf.options",
-            "mapping",
-            "not applied: systemd-resolved has its own",
-        ),
-        key("resolv_conf.sortlist", "list of text", "not applied"),
+            Map(&Any),
+            "systemd-resolved has its own",
+        )
+        .not_applied(),
+        key(
+            "resolv_conf.sortlist",
+            WORDS,
+            "systemd-resolved has no such setting",
+        )
+        .not_applied(),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = r#"manage_resolv_conf: true
+resolv_conf:
+  nameservers: [192.0.2.53, "2001:db8::53"]
+  searchdomains: [shop.example.com]
+  domain: example.com
+"#;
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let manage = f.boolean("manage_resolv_conf", r);
@@ -75,8 +84,9 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     }
     let mut domains: Vec<String> = f.line("domain", r).map(|d| d.value).into_iter().collect();
     if let Some(n) = f.get("searchdomains") {
+        let mut seen: HashSet<String> = domains.iter().cloned().collect();
         for domain in r.words(n, &f.key("searchdomains")) {
-            if !domains.contains(&domain.value) {
+            if seen.insert(domain.value.clone()) {
                 domains.push(domain.value);
             }
         }

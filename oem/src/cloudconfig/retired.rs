@@ -3,22 +3,27 @@
 
 use super::CloudConfig;
 use super::node::Kind;
-use super::read::{Fields, Reader, shorten, suggest};
+use super::read::{Fields, Reader, shorten};
+use super::schema::Type::Names;
 use super::schema::{Section, key};
 
 pub(super) const SECTION: Section = Section {
+    title: "Retired programs",
     keys: &[
         key(
             "coreos.etcd",
-            "mapping",
-            "accepted, not applied: etcd 0.4 is gone; use `coreos.etcd2`",
-        ),
+            Names(ETCD),
+            "etcd 0.4 is gone; use `coreos.etcd2`",
+        )
+        .not_applied(),
         key(
             "coreos.fleet",
-            "mapping",
-            "accepted, not applied: fleet is gone; write the units into `coreos.units`",
-        ),
+            Names(FLEET),
+            "fleet is gone; write the units of this machine into `coreos.units`",
+        )
+        .not_applied(),
     ],
+    example: "",
     read: |coreos, _: &mut CloudConfig, r| {
         table(
             coreos,
@@ -55,11 +60,8 @@ fn table(coreos: &Fields<'_>, name: &str, fields: &str, why: &str, hint: &str, r
         };
         let word = text.replace('-', "_");
         if !known.contains(&word.as_str()) {
-            let hint = suggest(&word, &known)
-                .map(|s| format!("did you mean `{s}`?"))
-                .unwrap_or_default();
             let at = format!("{path}.{}", shorten(text));
-            r.warn(key.spot, &at, "unknown key, not applied", &hint);
+            r.unknown(key.spot, &at, &word, &known);
         }
     }
 }

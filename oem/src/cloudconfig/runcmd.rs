@@ -4,16 +4,19 @@ use super::CloudConfig;
 use super::diag::Spot;
 use super::node::{Kind, Node};
 use super::read::Reader;
-use super::schema::{Section, key};
+use super::schema::{COMMANDS, Section, key};
 use super::shell::quote;
 use super::tasks::{Frequency, Phase, Task};
 
 pub(super) const SECTION: Section = Section {
+    title: "Commands on a new instance",
     keys: &[key(
         "runcmd",
-        "list of text or of lists",
-        "commands run once on an instance, late: text by sh, a list as it is",
-    )],
+        COMMANDS,
+        "commands, late in the boot: text is run by sh, a list is one command with its words",
+    )
+    .each(Frequency::Instance)],
+    example: EXAMPLE,
     read: |f, config: &mut CloudConfig, r| {
         if let Some((spot, node)) = f.entry("runcmd") {
             let body = commands(node, "runcmd", r);
@@ -32,6 +35,11 @@ pub(super) const SECTION: Section = Section {
         }
     },
 };
+
+const EXAMPLE: &str = r#"runcmd:
+  - echo "this is run by sh" > /run/greeting
+  - [docker, run, -d, --restart=always, "nginx:stable"]
+"#;
 
 pub(super) fn push(config: &mut CloudConfig, spot: Spot, task: Task, body: &str) {
     if !body.is_empty() {

@@ -2,7 +2,9 @@
 
 use super::diag::{At, Spot};
 use super::read::{Fields, Reader};
-use super::schema::{Section, key};
+use super::refused::Refused;
+use super::schema::Type::{Either, Flag, List, Names, Table, Text, Word};
+use super::schema::{Section, WORDS, key};
 use super::tasks::{Frequency, Phase, Task};
 use super::units::{DropIn, Refresh, Unit, Verb};
 use super::{CloudConfig, WriteFile};
@@ -21,81 +23,148 @@ systemctl --no-block try-restart ssh.service
 /// The kind of host key that every machine has.
 const DEFAULT: &str = "ed25519";
 
+/// Fields of `ssh_keys`.
+const FIELDS: &str = "rsa_private rsa_public rsa_certificate \
+    ecdsa_private ecdsa_public ecdsa_certificate \
+    ed25519_private ed25519_public ed25519_certificate";
+
+const NO_DSA: &str = "OpenSSH has no DSA keys any more; use ed25519";
+
+/// Older ones.
+pub(super) const REFUSED: &[Refused] = &[
+    Refused {
+        name: "dsa_private",
+        instead: NO_DSA,
+    },
+    Refused {
+        name: "dsa_public",
+        instead: NO_DSA,
+    },
+    Refused {
+        name: "dsa_certificate",
+        instead: NO_DSA,
+    },
+];
+
 pub(super) const SECTION: Section = Section {
+    title: "SSH server",
     keys: &[
         key(
             "ssh_pwauth",
-            "true|false|unchanged",
+            Either(&[Flag, Word(&["unchanged"])]),
             "whether sshd takes passwords; default false",
         ),
         key(
             "disable_root",
-            "true|false",
+            Flag,
             "false: root may log in with the keys of core; default true",
         ),
         key(
             "disable_root_opts",
-            "text",
-            "accepted; root cannot log in at all where it is disabled",
-        ),
+            Text,
+            "root cannot log in at all unless `disable_root: false`",
+        )
+        .not_applied(),
         key(
             "allow_public_ssh_keys",
-            "true|false",
+            Flag,
             "false: the provider's keys are not applied",
         ),
         key(
             "ssh_keys",
-            "mapping of text",
-            "host keys: `TYPE_private`, `TYPE_public`, `TYPE_certificate` for rsa, ecdsa, ed25519",
+            Names(FIELDS),
+            "host keys: `TYPE_private`, `TYPE_public`, `TYPE_certificate` for rsa, ecdsa and ed25519",
         ),
         key(
             "ssh_genkeytypes",
-            "list of rsa|ecdsa|ed25519",
-            "kinds of host keys to make; ed25519 is always made",
+            WORDS,
+            "kinds of host keys to make: rsa, ecdsa; ed25519 is always made",
         ),
         key(
             "ssh_deletekeys",
-            "true|false",
+            Flag,
             "true: a copy of another machine's disk gets host keys of its own; default false",
-        ),
-        key(
-            "ssh_quiet_keygen",
-            "true|false",
-            "accepted; keys are made quietly",
-        ),
+        )
+        .each(Frequency::Instance),
+        key("ssh_quiet_keygen", Flag, "keys are made quietly").accepted(),
         key(
             "ssh_publish_hostkeys",
-            "mapping",
-            "accepted; host keys are not sent to the provider",
-        ),
+            Table,
+            "host keys are not sent to the provider",
+        )
+        .accepted(),
         key(
-            "ssh",
-            "mapping",
-            "accepted; host keys are not shown on the console",
-        ),
+            "ssh_publish_hostkeys.enabled",
+            Flag,
+            "host keys are not sent to the provider",
+        )
+        .accepted(),
+        key(
+            "ssh_publish_hostkeys.blacklist",
+            List(&Text),
+            "host keys are not sent to the provider",
+        )
+        .accepted(),
+        key("ssh", Table, "host keys are not shown on the console").accepted(),
+        key(
+            "ssh.emit_keys_to_console",
+            Flag,
+            "host keys are not shown on the console",
+        )
+        .accepted(),
         key(
             "ssh_key_console_blacklist",
-            "list of text",
-            "accepted; host keys are not shown on the console",
-        ),
+            WORDS,
+            "host keys are not shown on the console",
+        )
+        .accepted(),
         key(
             "ssh_fp_console_blacklist",
-            "list of text",
-            "accepted; host keys are not shown on the console",
-        ),
+            WORDS,
+            "host keys are not shown on the console",
+        )
+        .accepted(),
         key(
             "no_ssh_fingerprints",
-            "true|false",
-            "accepted; keys of users are not shown on the console",
-        ),
+            Flag,
+            "keys of users are not shown on the console",
+        )
+        .accepted(),
         key(
             "authkey_hash",
-            "text",
-            "accepted; keys of users are not shown on the console",
-        ),
+            Text,
+            "keys of users are not shown on the console",
+        )
+        .accepted(),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+ssh_pwauth: false
+disable_root: true
+allow_public_ssh_keys: true
+ssh_deletekeys: true
+ssh_genkeytypes: [ed25519, rsa]
+ssh_keys:
+  ed25519_private: |
+    -----BEGIN OPENSSH PRIVATE KEY-----
+    b3BlbnNzaC1rZXktdjEAAAAA...
+    -----END OPENSSH PRIVATE KEY-----
+  ed25519_public: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample web-1
+# Files of cloud-init's users have these, too:
+ssh_quiet_keygen: true
+ssh_publish_hostkeys:
+  enabled: true
+  blacklist: [rsa]
+ssh:
+  emit_keys_to_console: false
+ssh_key_console_blacklist: [ssh-rsa]
+ssh_fp_console_blacklist: [ssh-rsa]
+no_ssh_fingerprints: true
+authkey_hash: sha256
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let mut text = String::new();
@@ -184,33 +253,9 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
 
 /// `ssh_keys`: writes them, and gives what sshd must be told.
 fn given(node: &super::node::Node, config: &mut CloudConfig, r: &mut Reader) -> String {
-    const FIELDS: &[&str] = &[
-        "rsa_private",
-        "rsa_public",
-        "rsa_certificate",
-        "ecdsa_private",
-        "ecdsa_public",
-        "ecdsa_certificate",
-        "ed25519_private",
-        "ed25519_public",
-        "ed25519_certificate",
-    ];
-    const OLD: &[super::refused::Refused] = &[
-        super::refused::Refused {
-            name: "dsa_private",
-            instead: "OpenSSH has no DSA keys any more; use ed25519",
-        },
-        super::refused::Refused {
-            name: "dsa_public",
-            instead: "OpenSSH has no DSA keys any more; use ed25519",
-        },
-        super::refused::Refused {
-            name: "dsa_certificate",
-            instead: "OpenSSH has no DSA keys any more; use ed25519",
-        },
-    ];
+    let known: Vec<&str> = FIELDS.split_whitespace().collect();
     let mut text = String::new();
-    let Some(f) = r.fields_or_refused(node, "ssh_keys", FIELDS, OLD) else {
+    let Some(f) = r.fields_or_refused(node, "ssh_keys", &known, REFUSED) else {
         return text;
     };
     for (name, spot, node) in f.iter() {
@@ -248,22 +293,24 @@ fn given(node: &super::node::Node, config: &mut CloudConfig, r: &mut Reader) -> 
 fn made(spot: Spot, kinds: &[At<String>], config: &mut CloudConfig, r: &mut Reader) -> String {
     let (mut lines, mut text) = (String::new(), String::new());
     for kind in kinds {
-        match kind.value.as_str() {
-            DEFAULT => {}
-            "rsa" | "ecdsa" => {
-                let path = format!("/etc/ssh/ssh_host_{}_key", kind.value);
+        match r.word(
+            kind,
+            "ssh_genkeytypes",
+            &["rsa", "ecdsa", DEFAULT],
+            "unknown kind of key",
+        ) {
+            None | Some(DEFAULT) => {}
+            Some(name) => {
+                let path = format!("/etc/ssh/ssh_host_{name}_key");
+                let host_key = format!("HostKey {path}\n");
+                if text.contains(&host_key) {
+                    continue;
+                }
                 lines += &format!(
-                    "ExecStartPre=/usr/bin/sh -c 'test -s {path} || {{ rm -f {path}; exec ssh-keygen -q -t {} -N \"\" -C \"\" -f {path}; }}'\n",
-                    kind.value
+                    "ExecStartPre=/usr/bin/sh -c 'test -s {path} || {{ rm -f {path}; exec ssh-keygen -q -t {name} -N \"\" -C \"\" -f {path}; }}'\n"
                 );
-                text += &format!("HostKey {path}\n");
+                text += &host_key;
             }
-            _ => r.error(
-                kind.spot,
-                "ssh_genkeytypes",
-                "unknown kind of key",
-                "rsa, ecdsa or ed25519",
-            ),
         }
     }
     if !lines.is_empty() {

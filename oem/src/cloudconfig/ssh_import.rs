@@ -5,22 +5,29 @@
 use super::CloudConfig;
 use super::diag::{At, Spot};
 use super::read::{Fields, Reader};
-use super::schema::{Section, key};
+use super::schema::{Section, WORDS, key};
 use super::shell::quote;
 use super::tasks::{Frequency, Phase, Task};
 
 pub(super) const SECTION: Section = Section {
+    title: "Keys kept elsewhere",
     keys: &[key(
         "ssh_import_id",
-        "list of text",
-        "`gh:NAME` or `lp:NAME`: that user's keys for core, fetched at every boot",
-    )],
+        WORDS,
+        "`gh:NAME` or `lp:NAME`: that user's keys, for core, are fetched",
+    )
+    .each(Frequency::Boot)],
+    example: EXAMPLE,
     read: |f, config, r| {
         let mut urls = Vec::new();
         ids(f, &mut urls, r);
         push(urls, "core", f.spot, config);
     },
 };
+
+const EXAMPLE: &str = "\
+ssh_import_id: [gh:octocat, lp:alice]
+";
 
 /// Reads the fields of one user.
 pub(super) fn read(f: &Fields<'_>, user: &str, config: &mut CloudConfig, r: &mut Reader) {

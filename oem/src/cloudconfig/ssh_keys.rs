@@ -3,20 +3,28 @@
 use super::diag::At;
 use super::node::Node;
 use super::read::Reader;
+use super::schema::Type::{List, Text};
 use super::schema::{Section, key};
 
 pub(super) const SECTION: Section = Section {
+    title: "SSH keys",
     keys: &[key(
         "ssh_authorized_keys",
-        "list of text",
+        List(&Text),
         "public keys for user core, beside the provider's",
     )],
+    example: EXAMPLE,
     read: |f, config, r| {
         if let Some(n) = f.get("ssh_authorized_keys") {
             config.ssh_authorized_keys = read(n, "ssh_authorized_keys", r);
         }
     },
 };
+
+const EXAMPLE: &str = "\
+ssh_authorized_keys:
+  - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample alice@example.com
+";
 
 pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Vec<At<String>> {
     let mut keys = r.lines(node, path);

@@ -3,6 +3,7 @@
 use super::CloudConfig;
 use super::diag::At;
 use super::read::{Fields, Reader};
+use super::schema::Type::{As, Table};
 use super::schema::{Section, key};
 use super::shell::unit_of_path;
 use super::units::{Unit, Verb};
@@ -12,18 +13,27 @@ const MAKER: &str = "oem-swapfile.service";
 const MAX: u64 = 4 << 30;
 
 pub(super) const SECTION: Section = Section {
+    title: "Swap",
     keys: &[
-        key("swap", "mapping", "a swap file"),
-        key("swap.filename", "path", "where; default /swap.img"),
+        key("swap", Table, "a swap file"),
+        key("swap.filename", As("path"), "where; default /swap.img"),
         key(
             "swap.size",
-            "size or auto",
-            "bytes, or `512M`, `2G`; auto is as much as memory, at most `maxsize`",
+            As("size or `auto`"),
+            "bytes, or `512M`, `2G`; `auto` is as much as memory, at most `maxsize`",
         ),
-        key("swap.maxsize", "size", "limit for `auto`; default 4G"),
+        key("swap.maxsize", As("size"), "limit for `auto`; default 4G"),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+swap:
+  filename: /swap.img
+  size: auto
+  maxsize: 2G
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some((spot, node)) = f.entry("swap") else {

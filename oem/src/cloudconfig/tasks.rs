@@ -32,6 +32,17 @@ pub enum Frequency {
     Once,
 }
 
+impl Frequency {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Frequency::Boot => "in every boot",
+            Frequency::Instance => "once on an instance",
+            Frequency::Once => "once",
+        }
+    }
+}
+
 /// When in a boot a [`Task`] runs: one after the other in this order, and in one
 /// phase in the order asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

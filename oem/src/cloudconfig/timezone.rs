@@ -3,19 +3,26 @@
 use super::CloudConfig;
 use super::diag::At;
 use super::read::{Fields, Reader};
+use super::schema::Type::Text;
 use super::schema::{Section, key};
 use super::write_files::{Link, Need, WriteFile};
 
 const ZONES: &str = "/usr/share/zoneinfo";
 
 pub(super) const SECTION: Section = Section {
+    title: "Time zone",
     keys: &[key(
         "timezone",
-        "text",
+        Text,
         "time zone by its IANA name, e.g. `Europe/Berlin`",
     )],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+timezone: Europe/Berlin
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some(zone) = f.line("timezone", r) else {

@@ -2,8 +2,9 @@
 
 use super::diag::{At, Spot};
 use super::node::Node;
-use super::read::{Reader, shorten, suggest};
-use super::schema::{Section, key};
+use super::read::{Reader, shorten};
+use super::schema::Type::{Flag, Text, Word};
+use super::schema::{Section, TABLES, key};
 use serde::Serialize;
 
 /// One systemd or networkd unit.
@@ -58,7 +59,7 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, as written.
-    pub const ALL: &[(&str, Verb)] = &[
+    pub const ALL: [(&str, Verb); 7] = [
         ("start", Verb::Start),
         ("stop", Verb::Stop),
         ("restart", Verb::Restart),
@@ -76,6 +77,17 @@ impl Verb {
     }
 }
 
+/// Names of [`Verb::ALL`].
+const VERBS: &[&str] = &{
+    let mut names = [""; Verb::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = Verb::ALL[i].0;
+        i += 1;
+    }
+    names
+};
+
 /// A service that is to see new files: told when one of them changed, if it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refresh {
@@ -88,52 +100,79 @@ pub struct Refresh {
 }
 
 pub(super) const SECTION: Section = Section {
+    title: "Units",
     keys: &[
-        key("coreos.units", "list", "systemd and networkd units"),
-        key(
-            "coreos.units[].name",
-            "text, required",
-            "file name of the unit",
-        ),
+        key("coreos.units", TABLES, "systemd and networkd units"),
+        key("coreos.units[].name", Text, "file name of the unit").required(),
         key(
             "coreos.units[].runtime",
-            "true|false",
+            Flag,
             "write below /run instead of /etc",
         ),
         key(
             "coreos.units[].enable",
-            "true|false",
+            Flag,
             "enable as its [Install] section says",
         ),
-        key("coreos.units[].mask", "true|false", "mask the unit"),
+        key("coreos.units[].mask", Flag, "mask the unit"),
         key(
             "coreos.units[].content",
-            "text",
+            Text,
             "the unit file; without it the unit must exist",
         ),
         key(
             "coreos.units[].command",
-            "start|stop|restart|...",
+            Word(VERBS),
             "what to do once all is in place",
         ),
-        key("coreos.units[].drop_ins", "list", "drop-in files"),
+        key("coreos.units[].drop_ins", TABLES, "drop-in files"),
         key(
             "coreos.units[].drop_ins[].name",
-            "text, required",
+            Text,
             "file name, ending in .conf",
-        ),
-        key(
-            "coreos.units[].drop_ins[].content",
-            "text, required",
-            "content",
-        ),
+        )
+        .required(),
+        key("coreos.units[].drop_ins[].content", Text, "content").required(),
     ],
+    example: EXAMPLE,
     read: |coreos, config, r| {
         if let Some(n) = coreos.get("units") {
             config.units.extend(read(n, r));
         }
     },
 };
+
+const EXAMPLE: &str = "\
+coreos:
+  units:
+    - name: web.service
+      enable: true
+      command: start
+      content: |
+        [Unit]
+        Requires=docker.service
+        After=docker.service
+
+        [Service]
+        ExecStart=/usr/bin/docker run --rm --name web -p 80:80 nginx:stable
+        Restart=always
+
+        [Install]
+        WantedBy=multi-user.target
+    - name: docker.service
+      drop_ins:
+        - name: 10-bind.conf
+          content: |
+            [Service]
+            Environment=BIND=$private_ipv4
+    - name: debug.service
+      runtime: true
+      content: |
+        [Service]
+        ExecStart=/usr/bin/journalctl -f
+    - name: tmp.mount
+      mask: true
+";
 
 impl Unit {
     /// A unit without anything, to be filled.
@@ -197,22 +236,9 @@ fn item(node: &Node, at: &str, r: &mut Reader) -> Option<At<Unit>> {
             "",
         );
     }
-    let command = f.get("command").and_then(|n| {
-        let word = r.line(n, &f.key("command"))?;
-        let verbs: Vec<&str> = Verb::ALL.iter().map(|(n, _)| *n).collect();
-        let found = Verb::ALL
-            .iter()
-            .find(|(n, _)| *n == word.value.to_ascii_lowercase())
-            .map(|(_, v)| *v);
-        if found.is_none() {
-            let hint = match suggest(&word.value, &verbs) {
-                Some(s) => format!("did you mean `{s}`?"),
-                None => format!("one of {}", verbs.join(", ")),
-            };
-            r.error(word.spot, &f.key("command"), "unknown command", &hint);
-        }
-        found
-    });
+    let command = f.word("command", VERBS, "unknown command", r);
+    let verb = |word| Verb::ALL.into_iter().find(|(name, _)| *name == word);
+    let command = command.and_then(verb).map(|(_, verb)| verb);
     let mut drop_ins = Vec::new();
     if let Some(n) = f.get("drop_ins") {
         let path = f.key("drop_ins");

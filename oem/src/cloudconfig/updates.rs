@@ -4,7 +4,8 @@
 use super::diag::At;
 use super::node::Node;
 use super::read::{Fields, Reader, shorten, suggest};
-use super::schema::{Section, key, names};
+use super::schema::Type::{As, Table, Text, Word};
+use super::schema::{Fate, Key, Section, key};
 
 /// Wishes about updates. Texts may still have placeholders in them, but those of
 /// `strategy` and `window`.
@@ -37,23 +38,30 @@ pub struct Window {
 pub const NO_SERVER: &str = "disabled";
 
 pub(super) const UPDATE: Section = Section {
+    title: "Updates",
     keys: &[
         key(
+            "coreos.update",
+            Table,
+            "what the updater takes, and when it reboots",
+        ),
+        key(
             "coreos.update.reboot_strategy",
-            "reboot|best-effort|etcd-lock|off",
+            Word(&STRATEGIES),
             "who decides about a reboot into an update",
         ),
         key(
             "coreos.update.group",
-            "text",
+            Text,
             "the channel whose releases are taken",
         ),
         key(
             "coreos.update.server",
-            "URL or disabled",
+            As("URL or `disabled`"),
             "the repository of releases",
         ),
     ],
+    example: UPDATE_EXAMPLE,
     read: |coreos, config, r| {
         if let Some(n) = coreos.get("update") {
             read_update(n, &mut config.updates, r);
@@ -61,24 +69,41 @@ pub(super) const UPDATE: Section = Section {
     },
 };
 
+const UPDATE_EXAMPLE: &str = "\
+coreos:
+  update:
+    reboot_strategy: reboot
+    group: stable
+    server: https://updates.example.org/shop
+";
+
 pub(super) const LOCKSMITH: Section = Section {
+    title: "Reboot windows",
     keys: &[
+        key("coreos.locksmith", Table, "when the updater may reboot"),
         key(
             "coreos.locksmith.window_start",
-            "[Day ]HH:MM",
+            As("`[Day ]HH:MM`"),
             "when a reboot may happen; UTC",
         ),
         key(
             "coreos.locksmith.window_length",
-            "duration",
+            As("duration"),
             "for how long, e.g. `1h30m`",
         ),
         key(
             "coreos.locksmith.group",
-            "text",
+            Text,
             "machines that share a rollout and a reboot lock",
         ),
+        etcd_field("coreos.locksmith.endpoint"),
+        etcd_field("coreos.locksmith.etcd_cafile"),
+        etcd_field("coreos.locksmith.etcd_certfile"),
+        etcd_field("coreos.locksmith.etcd_keyfile"),
+        etcd_field("coreos.locksmith.etcd_username"),
+        etcd_field("coreos.locksmith.etcd_password"),
     ],
+    example: LOCKSMITH_EXAMPLE,
     read: |coreos, config, r| {
         if let Some(n) = coreos.get("locksmith") {
             read_locksmith(n, &mut config.updates, r);
@@ -86,15 +111,18 @@ pub(super) const LOCKSMITH: Section = Section {
     },
 };
 
-/// Further fields of `coreos.locksmith`, which are not applied.
-const ETCD_FIELDS: &[&str] = &[
-    "endpoint",
-    "etcd_cafile",
-    "etcd_certfile",
-    "etcd_keyfile",
-    "etcd_username",
-    "etcd_password",
-];
+const LOCKSMITH_EXAMPLE: &str = "\
+coreos:
+  locksmith:
+    window_start: Thu 04:00
+    window_length: 1h30m
+    group: shop
+";
+
+const fn etcd_field(name: &'static str) -> Key {
+    key(name, Text, "no lock is taken in etcd before a reboot").not_applied()
+}
+
 const STRATEGIES: [&str; 4] = ["reboot", "best-effort", "etcd-lock", "off"];
 const DAYS: [(&str, &str); 7] = [
     ("mon", "monday"),
@@ -144,12 +172,15 @@ fn read_update(node: &Node, out: &mut Updates, r: &mut Reader) {
 
 /// Reads `coreos.locksmith`.
 fn read_locksmith(node: &Node, out: &mut Updates, r: &mut Reader) {
-    let mut known = names(LOCKSMITH.keys, "coreos.locksmith.");
-    known.extend(ETCD_FIELDS);
-    let Some(f) = r.fields(node, "coreos.locksmith", &known, &[]) else {
+    let prefix = "coreos.locksmith.";
+    let Some(f) = r.table(node, "coreos.locksmith", LOCKSMITH.keys, prefix) else {
         return;
     };
-    for (name, spot, _) in f.iter().filter(|(name, ..)| ETCD_FIELDS.contains(name)) {
+    let unmet = |name: &str| {
+        let mut keys = LOCKSMITH.keys.iter();
+        keys.any(|k| k.fate == Fate::NotApplied && k.name.strip_prefix(prefix) == Some(name))
+    };
+    for (name, spot, _) in f.iter().filter(|(name, ..)| unmet(name)) {
         r.warn(
             spot,
             &f.key(name),

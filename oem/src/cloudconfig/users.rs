@@ -5,7 +5,9 @@ use super::node::{Kind, Node};
 use super::passwords::{self, Password, Secret};
 use super::read::{Fields, Reader};
 use super::refused::Refused;
-use super::schema::{Section, key, names};
+use super::schema::Type::{As, Either, Flag, List, Number, Table, Text, Word};
+use super::schema::{Section, WORDS, key, look, names};
+use super::tasks::Frequency;
 use super::{CloudConfig, ssh_import, ssh_keys};
 
 /// One user to add, or to give a password and keys.
@@ -46,114 +48,123 @@ pub struct User {
 }
 
 pub(super) const SECTION: Section = Section {
+    title: "Users",
     keys: &[
         key(
             "users",
-            "list",
+            List(&Either(&[Table, Word(&["default"])])),
             "users to add; for one that exists only password, keys and groups change",
         ),
-        key("users[].name", "text, required", "login name"),
-        key("users[].uid", "number", "numeric id of a new user"),
-        key("users[].gecos", "text", "full name"),
-        key("users[].passwd", "text", "password hash, crypt(5)"),
+        key("users[].name", Text, "login name").required(),
+        key("users[].uid", Number, "numeric id of a new user"),
+        key("users[].gecos", Text, "full name"),
+        key("users[].passwd", Text, "password hash, crypt(5)"),
         key(
             "users[].hashed_passwd",
-            "text",
-            "the same, set once on an instance",
-        ),
+            Text,
+            "the same, for a user who may change it later",
+        )
+        .each(Frequency::Instance),
         key(
             "users[].plain_text_passwd",
-            "text",
-            "password, set once on an instance",
-        ),
+            Text,
+            "the password itself, for a user who may change it later",
+        )
+        .each(Frequency::Instance),
         key(
             "users[].lock_passwd",
-            "true|false",
+            Flag,
             "no login with the password; default false",
         ),
         key(
             "users[].homedir",
-            "path",
+            As("path"),
             "home directory; default /home/NAME",
         ),
         key(
             "users[].no_create_home",
-            "true|false",
+            Flag,
             "do not make the home directory",
         ),
         key(
             "users[].primary_group",
-            "text",
+            Text,
             "primary group; default a group named as the user",
         ),
         key(
             "users[].groups",
-            "list of text",
+            WORDS,
             "further groups, which must exist or are made",
         ),
-        key(
-            "users[].create_groups",
-            "true|false",
-            "accepted; missing groups are made",
-        ),
+        key("users[].create_groups", Flag, "missing groups are made").accepted(),
         key(
             "users[].no_user_group",
-            "true|false",
+            Flag,
             "no group of the user's name; `users` is the primary one",
         ),
-        key("users[].ssh_authorized_keys", "list of text", "public keys"),
+        key("users[].ssh_authorized_keys", List(&Text), "public keys"),
         key(
             "users[].ssh_redirect_user",
-            "true|false",
+            Flag,
             "the keys of core only tell to log in as core",
         ),
         key(
             "users[].ssh_import_id",
-            "list of text",
-            "`gh:NAME` or `lp:NAME`: that user's keys, fetched at every boot",
-        ),
+            WORDS,
+            "`gh:NAME` or `lp:NAME`: that user's keys are fetched",
+        )
+        .each(Frequency::Boot),
         key(
             "users[].coreos_ssh_import_github",
-            "text",
-            "keys of that user of GitHub, fetched at every boot",
-        ),
+            Text,
+            "keys of that user of GitHub are fetched",
+        )
+        .each(Frequency::Boot),
         key(
             "users[].coreos_ssh_import_github_users",
-            "list of text",
-            "the same for several",
-        ),
+            List(&Text),
+            "keys of several users of GitHub are fetched",
+        )
+        .each(Frequency::Boot),
         key(
             "users[].coreos_ssh_import_url",
-            "URL",
-            "keys as a JSON list of objects with `key`, or one a line",
-        ),
+            As("URL"),
+            "keys from there: a JSON list of objects with `key`, or one a line",
+        )
+        .each(Frequency::Boot),
         key(
             "users[].system",
-            "true|false",
+            Flag,
             "system user: uid below 1000, no home directory",
         ),
-        key("users[].shell", "path", "login shell; default /bin/bash"),
+        key(
+            "users[].shell",
+            As("path"),
+            "login shell; default /bin/bash",
+        ),
         key(
             "users[].sudo",
-            "text or list",
+            Either(&[Text, List(&Text), Flag]),
             "sudoers rules, e.g. `ALL=(ALL) NOPASSWD:ALL`",
         ),
         key(
             "users[].expiredate",
-            "YYYY-MM-DD",
+            As("`YYYY-MM-DD`"),
             "the last day of a new user's account",
         ),
         key(
             "users[].inactive",
-            "number",
+            As("number"),
             "days until an expired password locks a new user's account",
         ),
         key(
             "users[].no_log_init",
-            "true|false",
-            "accepted; there is no login database to leave out",
-        ),
+            Flag,
+            "there is no login database to leave out",
+        )
+        .accepted(),
     ],
+    example: EXAMPLE,
     read: |f, config, r| {
         let Some(n) = f.get("users") else {
             return;
@@ -164,7 +175,40 @@ pub(super) const SECTION: Section = Section {
     },
 };
 
-const REFUSED: &[Refused] = &[
+const EXAMPLE: &str = "\
+users:
+  - default                            # core, which every machine has
+  - name: alice
+    gecos: Alice Example
+    uid: 1500
+    groups: [sudo, docker]
+    sudo: ALL=(ALL) NOPASSWD:ALL
+    shell: /bin/bash
+    ssh_authorized_keys:
+      - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample alice@example.com
+    ssh_import_id: [gh:octocat]
+    coreos_ssh_import_github: octocat
+    coreos_ssh_import_github_users: [hubot]
+    coreos_ssh_import_url: https://keys.example.com/alice
+    hashed_passwd: $6$salt$hash        # made by mkpasswd
+    expiredate: 2030-12-31
+    inactive: 30
+  - name: bob
+    passwd: $6$salt$hash
+    lock_passwd: true
+    primary_group: users
+    no_user_group: true
+    create_groups: true
+    homedir: /srv/bob
+    ssh_redirect_user: true
+  - name: shopd
+    system: true
+    no_create_home: true
+    no_log_init: true
+    plain_text_passwd: correct horse
+";
+
+pub(super) const REFUSED: &[Refused] = &[
     Refused {
         name: "doas",
         instead: "use `sudo`",
@@ -193,6 +237,7 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
         return None;
     }
     let f = r.fields_or_refused(node, at, &names(SECTION.keys, "users[]."), REFUSED)?;
+    look(&f, SECTION.keys, "users[].", r);
     let Some(name) = f.get("name") else {
         r.error(f.spot, at, "a user needs a `name`", "");
         return None;
@@ -213,8 +258,7 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
     };
     // From here on a wrong field costs the field, not the user.
     let mut field = |name: &str| {
-        let n = f.get(name)?;
-        let value = r.line(n, &f.key(name))?;
+        let value = f.line(name, r)?;
         if value.value.contains(':') {
             r.error(value.spot, &f.key(name), "must not contain `:`", "");
             return None;
@@ -231,12 +275,14 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
             .as_ref()
             .is_some_and(|p| !p.starts_with('/') || p.split('/').any(|c| c == ".."))
         {
-            r.error(f.spot, &f.key(name), "must be an absolute path", "");
+            let spot = f.get(name).map_or(f.spot, |n| n.spot);
+            r.error(spot, &f.key(name), "must be an absolute path", "");
             *slot = None;
         }
     }
     if user.primary_group.as_ref().is_some_and(|g| !is_name(g)) {
-        r.error(f.spot, &f.key("primary_group"), "not a group name", "");
+        let spot = f.get("primary_group").map_or(f.spot, |n| n.spot);
+        r.error(spot, &f.key("primary_group"), "not a group name", "");
         user.primary_group = None;
     }
     for (slot, name) in [

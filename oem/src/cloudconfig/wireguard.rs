@@ -3,37 +3,60 @@
 use super::CloudConfig;
 use super::diag::{At, Spot};
 use super::read::{Fields, Reader};
-use super::schema::{Section, key};
+use super::schema::Type::{As, Either, List, Table, Text};
+use super::schema::{Section, TABLES, key};
 use super::write_files::WriteFile;
 use std::fmt::Write as _;
 
 pub(super) const SECTION: Section = Section {
+    title: "WireGuard",
     keys: &[
-        key("wireguard", "mapping", "tunnels, by systemd-networkd"),
-        key("wireguard.interfaces", "list", "one for each tunnel"),
+        key("wireguard", Table, "tunnels, by systemd-networkd"),
+        key("wireguard.interfaces", TABLES, "one for each tunnel"),
         key(
             "wireguard.interfaces[].name",
-            "text, required",
+            Text,
             "name of the interface, e.g. `wg0`",
-        ),
+        )
+        .required(),
         key(
             "wireguard.interfaces[].content",
-            "text, required",
+            Text,
             "configuration as wg-quick reads it",
-        ),
+        )
+        .required(),
         key(
             "wireguard.interfaces[].config_path",
-            "path",
-            "accepted; networkd's own files are written",
-        ),
+            As("path"),
+            "networkd's own files are written",
+        )
+        .accepted(),
         key(
             "wireguard.readinessprobe",
-            "list of text",
-            "accepted; nothing waits for a tunnel",
-        ),
+            Either(&[List(&Text), Text]),
+            "nothing waits for a tunnel",
+        )
+        .accepted(),
     ],
+    example: EXAMPLE,
     read,
 };
+
+const EXAMPLE: &str = "\
+wireguard:
+  interfaces:
+    - name: wg0
+      config_path: /etc/wireguard/wg0.conf
+      content: |
+        [Interface]
+        PrivateKey = 4Example=
+        Address = 10.9.0.2/24
+        [Peer]
+        PublicKey = 5Example=
+        Endpoint = vpn.example.com:51820
+        AllowedIPs = 10.9.0.0/24
+  readinessprobe: [ping -c1 10.9.0.1]
+";
 
 fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     let Some(node) = f.get("wireguard") else {

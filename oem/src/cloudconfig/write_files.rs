@@ -5,7 +5,8 @@ use super::diag::{At, Spot};
 use super::file_source::{Source, fetched, source};
 use super::node::Node;
 use super::read::{Reader, shorten};
-use super::schema::{Section, key};
+use super::schema::Type::{As, Flag, Map, Table, Text, Word};
+use super::schema::{Section, TABLES, key};
 
 /// One file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,52 +117,67 @@ pub enum Encoding {
     GzipBase64,
 }
 
+const ENCODINGS: &[&str] = &[
+    "b64",
+    "base64",
+    "gz",
+    "gzip",
+    "gz+b64",
+    "gz+base64",
+    "gzip+b64",
+    "gzip+base64",
+    "text/plain",
+];
+
 pub(super) const SECTION: Section = Section {
+    title: "Files",
     keys: &[
-        key("write_files", "list", "files to write"),
+        key("write_files", TABLES, "files to write"),
         key(
             "write_files[].path",
-            "path, required",
+            As("path"),
             "absolute path, not below /usr",
+        )
+        .required(),
+        key("write_files[].content", Text, "content"),
+        key(
+            "write_files[].permissions",
+            As("octal number"),
+            "mode; default 0644",
         ),
-        key("write_files[].content", "text", "content"),
-        key("write_files[].permissions", "octal", "mode; default 0644"),
         key(
             "write_files[].owner",
-            "text",
+            Text,
             "user or user:group; default root:root",
         ),
         key(
             "write_files[].encoding",
-            "b64|gz|gz+b64...",
+            Word(ENCODINGS),
             "how content is encoded; placeholders only work in plain content",
         ),
         key(
             "write_files[].append",
-            "true|false",
+            Flag,
             "add to the end of the file, unless the content is in it already",
         ),
         key(
             "write_files[].defer",
-            "true|false",
+            Flag,
             "write after all files that are not deferred",
         ),
-        key(
-            "write_files[].source",
-            "mapping",
-            "where content comes from",
-        ),
+        key("write_files[].source", Table, "where content comes from"),
         key(
             "write_files[].source.uri",
-            "data:, http: or https: address",
+            As("`data:`, `http:` or `https:` address"),
             "what is on the web is fetched by curl late in a boot, while the file is not there",
         ),
         key(
             "write_files[].source.headers",
-            "mapping of text",
+            Map(&Text),
             "headers of the request",
         ),
     ],
+    example: EXAMPLE,
     read: |f, config, r| {
         let Some(n) = f.get("write_files") else {
             return;
@@ -171,6 +187,28 @@ pub(super) const SECTION: Section = Section {
         }
     },
 };
+
+const EXAMPLE: &str = r#"write_files:
+  - path: /etc/motd
+    owner: root:root
+    permissions: "0644"
+    content: |
+      This machine is $public_ipv4.
+  - path: /etc/sysctl.d/90-shop.conf
+    append: true
+    defer: true
+    content: |
+      vm.swappiness = 1
+  - path: /opt/bin/hello
+    permissions: "0755"
+    encoding: b64
+    content: IyEvYmluL3NoCmVjaG8gaGVsbG8K
+  - path: /opt/bin/tool
+    permissions: "0755"
+    source:
+      uri: https://example.com/tool
+      headers: {Authorization: Bearer abc}
+"#;
 
 fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Option<()> {
     let f = r.table(node, at, SECTION.keys, "write_files[].")?;
@@ -202,20 +240,11 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
         None => Encoding::Plain,
         Some(n) => {
             let word = r.line(n, &f.key("encoding"))?;
-            match word.value.to_ascii_lowercase().as_str() {
+            match r.word(&word, &f.key("encoding"), ENCODINGS, "unknown encoding")? {
                 "text/plain" => Encoding::Plain,
                 "b64" | "base64" => Encoding::Base64,
                 "gz" | "gzip" => Encoding::Gzip,
-                "gz+b64" | "gz+base64" | "gzip+b64" | "gzip+base64" => Encoding::GzipBase64,
-                _ => {
-                    r.error(
-                        word.spot,
-                        &f.key("encoding"),
-                        "unknown encoding",
-                        "one of b64, base64, gz, gzip, gz+b64, gz+base64, gzip+b64, gzip+base64",
-                    );
-                    return None;
-                }
+                _ => Encoding::GzipBase64,
             }
         }
     };
