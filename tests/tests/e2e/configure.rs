@@ -79,7 +79,7 @@ const ANSWERS: &[(&str, &str)] = &[
         "4",
     ),
     (
-        "sudo cat /var/log/once; sudo grep -c instance /var/log/early",
+        "sudo cat /var/log/once; sudo grep -c early /var/log/each || true",
         "once\n1",
     ),
     ("grep ^ID= /etc/oem-release", "ID=test"),
