@@ -88,7 +88,7 @@ pub struct Attempt {
 }
 
 /// Where data come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// From the provider, just now.

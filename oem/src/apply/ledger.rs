@@ -8,6 +8,7 @@ use crate::plan::inventory::{
 };
 use crate::plan::{Action, Origin, Plan, Step, Work};
 use crate::root::{Found, Owner, Root, SystemView as _};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) struct Ledger<'a> {
     root: &'a Root,
@@ -16,6 +17,10 @@ pub(super) struct Ledger<'a> {
     written: Inventory,
     /// For each step, what it will leave, and where.
     expected: Vec<Option<(String, Item)>>,
+    /// Files and links that the plan withdraws.
+    leaving: BTreeSet<String>,
+    /// Directories that take their places.
+    instead: BTreeMap<String, Item>,
     /// Readable by this program: else it is left alone.
     usable: bool,
 }
@@ -28,8 +33,10 @@ impl<'a> Ledger<'a> {
             Ok(inventory) => (inventory, true),
             Err(_) => (Inventory::default(), false),
         };
+        // Of its own first write nothing else tells.
+        let _ = root.sweep(PATH);
         if now.unfinished {
-            let others = FILES.into_iter().chain([PATH, "/etc/hostname"]);
+            let others = FILES.into_iter().chain(["/etc/hostname"]);
             for path in others.chain(now.items.keys().map(String::as_str)) {
                 // What is in the way of cleaning up is in the way of the step, too.
                 let _ = root.sweep(path);
@@ -48,6 +55,8 @@ impl<'a> Ledger<'a> {
             written,
             now,
             expected: Vec::new(),
+            leaving: BTreeSet::new(),
+            instead: BTreeMap::new(),
             usable,
         })
     }
@@ -63,6 +72,13 @@ impl<'a> Ledger<'a> {
                 _ => None,
             })
             .collect();
+        let leaving = plan.steps.iter().filter_map(|s| match &s.work {
+            Work::Do(Action::Withdraw { path, left }) => {
+                (!matches!(left, Left::Directory { .. })).then(|| path.clone())
+            }
+            _ => None,
+        });
+        self.leaving = leaving.collect();
         for step in &plan.steps {
             let entry = match &step.work {
                 Work::Do(action) => self
@@ -145,10 +161,19 @@ impl<'a> Ledger<'a> {
                 item.left = old.left.clone();
                 item.before.clone_from(&old.before);
                 item.stood = old.stood;
+                if !self.leaving.is_empty() {
+                    self.on_the_way(places, step, &path);
+                }
             }
             _ => {
-                // What is in the way is the step's to tell.
-                let found = self.root.look(&path).unwrap_or(Found::Special);
+                let below = |file: &String| path.strip_prefix(file.as_str());
+                let mut leaving = self.leaving.iter().filter_map(below);
+                // What is in the way is the step's to tell, unless it leaves.
+                let found = match self.root.look(&path) {
+                    Ok(found) => found,
+                    Err(_) if leaving.any(|p| p.starts_with('/')) => Found::Missing,
+                    Err(_) => Found::Special,
+                };
                 let owners = self.root.owners();
                 item.stood = match old.filter(|o| o.left != Left::Absent) {
                     _ if found == Found::Missing => Stood::Nothing,
@@ -176,13 +201,18 @@ impl<'a> Ledger<'a> {
         let mut at = path;
         while let Some((parent, _)) = at.rsplit_once('/') {
             at = parent;
-            if places.stays(at) || is_mark(at) || self.now.items.contains_key(at) {
+            let leaves = self.leaving.contains(at);
+            let known = self.now.items.get(at);
+            // Below a file that leaves nothing can be looked at.
+            let there = || !matches!(self.root.look(at), Ok(Found::Missing) | Err(_));
+            if places.stays(at) || is_mark(at) || (!leaves && (known.is_some() || there())) {
                 return;
             }
-            if !matches!(self.root.look(at), Ok(Found::Missing)) {
-                return;
-            }
-            let item = Item {
+            let before = known.and_then(|k| match &k.left {
+                Left::Directory { .. } => k.before.clone(),
+                left => Some(left.clone()),
+            });
+            let mut item = Item {
                 resource: format!("directory {at}"),
                 origin: step.origin.to_string(),
                 layer: step.origin.layer.layer,
@@ -195,6 +225,10 @@ impl<'a> Ledger<'a> {
                 role: Role::Implied,
                 refresh: Vec::new(),
             };
+            if leaves {
+                self.instead.insert(at.to_owned(), item.clone());
+            }
+            item.before = before;
             self.now.items.insert(at.to_owned(), item);
         }
     }
@@ -202,9 +236,10 @@ impl<'a> Ledger<'a> {
     /// Step number `n` was done, or was not needed. `owner` is what it sets.
     pub fn done(&mut self, n: usize, step: &Step, owner: impl FnOnce() -> Option<Owner>) {
         match &step.work {
-            Work::Do(Action::Withdraw { path, .. }) => {
-                self.now.items.remove(path);
-            }
+            Work::Do(Action::Withdraw { path, .. }) => match self.instead.remove(path) {
+                Some(item) => drop(self.now.items.insert(path.clone(), item)),
+                None => drop(self.now.items.remove(path)),
+            },
             // The image's own comes back when nobody wants it away any more.
             Work::Do(Action::Remove { path }) => {
                 let own = images_own(path).map(|own| self.root.look(&own));

@@ -88,3 +88,41 @@ pub(super) fn last(root: &Root) -> Result<Option<Fetched>> {
 pub(super) fn has_oem(root: &Root) -> Result<bool> {
     Ok(root.read(OEM_CONFIG)?.is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Data;
+
+    #[test]
+    fn only_a_fresh_and_whole_answer_lets_things_go() {
+        let temp = tempfile::tempdir().unwrap();
+        let (_, detection) = crate::detect::run(temp.path());
+        let answer = |stage: Stage, data: Option<(Origin, bool)>| {
+            let data = data.map(|(origin, whole)| Data {
+                fetched: Fetched::default(),
+                origin,
+                new_instance: false,
+                whole,
+            });
+            let outcome = Outcome {
+                detection: detection.clone(),
+                attempts: Vec::new(),
+                data,
+                warnings: Vec::new(),
+            };
+            heard(stage, &outcome)
+        };
+        let fresh = Some((Origin::Fresh, true));
+        assert_eq!(answer(Stage::Network, fresh), Heard::Whole);
+        assert_eq!(answer(Stage::Local, fresh), Heard::NotYet);
+        for doubtful in [
+            None,
+            Some((Origin::Fresh, false)),
+            Some((Origin::Cached, true)),
+        ] {
+            let heard = answer(Stage::Network, doubtful);
+            assert!(matches!(heard, Heard::Partly(_)), "{doubtful:?}");
+        }
+    }
+}

@@ -155,7 +155,13 @@ impl Withdrawal<'_> {
             None => {
                 let inside = format!("{path}/");
                 let next = self.wanted.range(inside.clone()..).next();
-                item.was_directory() && next.is_some_and(|(p, _)| p.starts_with(&inside))
+                // A file of ours where a directory is to be goes first, too.
+                item.was_directory()
+                    && next.is_some_and(|(p, _)| p.starts_with(&inside))
+                    && !matches!(
+                        self.view.look(path),
+                        Ok(Found::File { .. } | Found::Link(_))
+                    )
             }
         }
     }
@@ -364,7 +370,7 @@ impl Withdrawal<'_> {
             work: Work::Do(Action::Stop {
                 unit: unit.to_owned(),
             }),
-            note: Some(format!("no longer asked for, as it was by {by}")),
+            note: Some(format!("no longer asked for (was {by})")),
         };
         self.stops.push(step);
     }
@@ -374,7 +380,7 @@ impl Withdrawal<'_> {
             path: path.to_owned(),
             own,
         };
-        self.push(item, action, "no longer asked for: the image's own is back");
+        self.push(item, action, "no longer asked for, the image's own is back");
         self.changed(path, item);
     }
 
@@ -395,7 +401,7 @@ impl Withdrawal<'_> {
             resource: item.resource.clone(),
             origin: Layer::Earlier.into(),
             work: Work::Do(action),
-            note: Some(format!("{why}, as it was by {}", item.origin)),
+            note: Some(format!("{why} (was {})", item.origin)),
         });
     }
 
