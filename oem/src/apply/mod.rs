@@ -146,6 +146,9 @@ impl Run<'_> {
                     Ok(o) => {
                         out.state = o.state;
                         out.detail = o.detail.or(out.detail);
+                        if matches!(action, Action::Withdraw { .. }) && out.state == State::Done {
+                            out.detail = out.detail.map(|d| format!("removed: {d}"));
+                        }
                     }
                     Err(e) => {
                         out.state = State::Failed;
