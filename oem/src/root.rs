@@ -1,6 +1,7 @@
 //! All file access below one directory: `/` on the machine itself, any
 //! directory with `--root`. Links are resolved inside that directory, and not
 //! at all where users can plant them. A file is replaced whole or not at all.
+//! Tests let the power fail after any number of changes ([`Root::cut_after`]).
 
 use crate::error::{Context as _, Error, Result};
 use nix::dir::Dir;
@@ -58,6 +59,8 @@ pub trait SystemView {
     fn owners(&self) -> bool;
     /// The bytes of a regular file, links followed; `None` when there is none.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>>;
+    /// Names in a directory, sorted; empty when it is not there.
+    fn list(&self, path: &str) -> Result<Vec<String>>;
 }
 
 /// Owner and group of something to write.
@@ -68,6 +71,9 @@ pub struct Root {
     fd: OwnedFd,
     path: PathBuf,
     live: bool,
+    /// Changes left until the power fails.
+    #[cfg(test)]
+    left: std::cell::Cell<Option<u32>>,
 }
 
 impl Root {
@@ -85,7 +91,36 @@ impl Root {
             fd,
             path: path.to_owned(),
             live,
+            #[cfg(test)]
+            left: std::cell::Cell::default(),
         })
+    }
+    /// Nothing below this directory changes any more after so many changes.
+    #[cfg(test)]
+    pub(crate) fn cut_after(&self, changes: u32) {
+        self.left.set(Some(changes));
+    }
+    /// Whether the power failed.
+    #[cfg(test)]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.left.get() == Some(0)
+    }
+    /// Comes before each change.
+    #[cfg(test)]
+    fn change(&self) -> nix::Result<()> {
+        match self.left.get() {
+            Some(0) => Err(Errno::EIO),
+            Some(n) => {
+                self.left.set(Some(n - 1));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
+    fn change(&self) -> nix::Result<()> {
+        Ok(())
     }
     /// Whether this is the running machine's own `/`.
     pub fn is_live(&self) -> bool {
@@ -104,23 +139,27 @@ impl Root {
             .ok_or_else(|| Error::environment(format!("cannot make the directory of {path}")))?;
         let what = || format!("cannot write {path}");
         let temp = temp_name(name);
-        remove_if_there(&dir, &temp).environment(what)?;
+        self.remove_if_there(&dir, &temp).environment(what)?;
         let flags =
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        self.change().environment(what)?;
         let fd = openat(&dir, temp.as_str(), flags, Mode::from_bits_truncate(0o600))
             .environment(what)?;
         let mut file = File::from(fd);
         let written = (|| -> std::io::Result<()> {
+            self.change()?;
             file.write_all(content)?;
+            self.change()?;
             self.own(&file, owner)?;
             fchmod(&file, Mode::from_bits_truncate(mode))?;
             file.sync_all()?;
+            self.change()?;
             renameat(&dir, temp.as_str(), &dir, name)?;
             sync_dir(&dir)?;
             Ok(())
         })();
         if written.is_err() {
-            let _ = unlinkat(&dir, temp.as_str(), UnlinkatFlags::NoRemoveDir);
+            let _ = self.remove_if_there(&dir, &temp);
         }
         written.environment(what)
     }
@@ -132,8 +171,10 @@ impl Root {
             .ok_or_else(|| Error::environment(format!("cannot make the directory of {path}")))?;
         let what = || format!("cannot link {path} to {target}");
         let temp = temp_name(name);
-        remove_if_there(&dir, &temp).environment(what)?;
+        self.remove_if_there(&dir, &temp).environment(what)?;
+        self.change().environment(what)?;
         symlinkat(target, &dir, temp.as_str()).environment(what)?;
+        self.change().environment(what)?;
         renameat(&dir, temp.as_str(), &dir, name).environment(what)?;
         sync_dir(&dir).environment(what)
     }
@@ -141,10 +182,52 @@ impl Root {
     /// Removes a file or link if it is there.
     pub fn remove(&self, path: &str) -> Result<()> {
         if let Some((dir, name)) = self.parent(path, false)? {
-            remove_if_there(&dir, name).environment(|| format!("cannot remove {path}"))?;
+            self.remove_if_there(&dir, name)
+                .environment(|| format!("cannot remove {path}"))?;
             sync_dir(&dir).environment(|| format!("cannot remove {path}"))?;
         }
         Ok(())
+    }
+
+    /// Removes a directory. False when it holds something, and stays.
+    pub fn remove_dir(&self, path: &str) -> Result<bool> {
+        let what = || format!("cannot remove the directory {path}");
+        let Some((dir, name)) = self.parent(path, false)? else {
+            return Ok(true);
+        };
+        self.change().environment(what)?;
+        match unlinkat(&dir, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) => sync_dir(&dir).map(|()| true).environment(what),
+            Err(Errno::ENOENT) => Ok(true),
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => Ok(false),
+            Err(e) => Err(Error::environment(what()).because(e)),
+        }
+    }
+
+    /// Gives a file or directory its final name, in the same directory.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let what = || format!("cannot rename {from} to {to}");
+        let (Some((dir, old)), Some((there, new))) =
+            (self.parent(from, false)?, self.parent(to, false)?)
+        else {
+            return Err(Error::environment(what()).hint("its directory is gone"));
+        };
+        self.change().environment(what)?;
+        renameat(&dir, old, &there, new).environment(what)?;
+        sync_dir(&there).environment(what)
+    }
+
+    /// Removes what a write of `path` left that was cut by a power failure.
+    pub fn sweep(&self, path: &str) -> Result<()> {
+        let what = || format!("cannot clean up beside {path}");
+        let Some((dir, name)) = self.parent(path, false)? else {
+            return Ok(());
+        };
+        match self.remove_if_there(&dir, &temp_name(name)) {
+            // Not a file: a home that was not finished, and will be.
+            Ok(()) | Err(Errno::EISDIR | Errno::EPERM) => Ok(()),
+            Err(e) => Err(Error::environment(what()).because(e)),
+        }
     }
 
     /// Makes a directory (parents 0755), or gives the one that is there mode
@@ -154,37 +237,17 @@ impl Root {
         let (dir, name) = self
             .parent(path, true)?
             .ok_or_else(|| Error::environment(what()))?;
+        self.change().environment(what)?;
         match mkdirat(&dir, name, Mode::from_bits_truncate(0o700)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(e) => return Err(Error::environment(what()).because(e)),
         }
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let made = openat(&dir, name, flags, Mode::empty()).environment(what)?;
+        self.change().environment(what)?;
         self.own(&made, owner).environment(what)?;
         fchmod(&made, Mode::from_bits_truncate(mode)).environment(what)?;
         sync_dir(&dir).environment(what)
-    }
-
-    /// Names in a directory, sorted; empty when it is not there.
-    pub fn list(&self, path: &str) -> Result<Vec<String>> {
-        let what = || format!("cannot list {path}");
-        let Some(fd) = self.open_dir(path)? else {
-            return Ok(Vec::new());
-        };
-        let mut dir = Dir::from_fd(fd).environment(what)?;
-        let mut names = Vec::new();
-        for entry in dir.iter() {
-            let name = entry
-                .environment(what)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned();
-            if name != "." && name != ".." {
-                names.push(name);
-            }
-        }
-        names.sort();
-        Ok(names)
     }
 
     /// Opens (and makes) a lock file; the caller locks and holds it.
@@ -197,6 +260,17 @@ impl Root {
         openat(&dir, name, flags, Mode::from_bits_truncate(0o600))
             .map(File::from)
             .environment(what)
+    }
+
+    fn remove_if_there(&self, dir: impl AsFd, name: &str) -> nix::Result<()> {
+        match fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::ENOENT) => return Ok(()),
+            _ => self.change()?,
+        }
+        match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(e) => Err(e),
+        }
     }
 
     fn own(&self, fd: impl AsFd, owner: Option<Owner>) -> nix::Result<()> {
@@ -230,6 +304,7 @@ impl Root {
                 return Ok(None);
             };
             let what = || format!("cannot make the directory {at}");
+            self.change().environment(what)?;
             match mkdirat(&parent, part, Mode::from_bits_truncate(0o755)) {
                 Ok(()) => {
                     if let Some(made) = self.open_dir(&at)? {
@@ -328,6 +403,27 @@ impl SystemView for Root {
         }
         read_all(fd).map(Some).environment(what)
     }
+
+    fn list(&self, path: &str) -> Result<Vec<String>> {
+        let what = || format!("cannot list {path}");
+        let Some(fd) = self.open_dir(path)? else {
+            return Ok(Vec::new());
+        };
+        let mut dir = Dir::from_fd(fd).environment(what)?;
+        let mut names = Vec::new();
+        for entry in dir.iter() {
+            let name = entry
+                .environment(what)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
 }
 
 /// Places where users other than root can plant links.
@@ -355,16 +451,9 @@ fn sync_dir(dir: impl AsFd) -> nix::Result<()> {
     fsync(dir)
 }
 
-fn remove_if_there(dir: impl AsFd, name: &str) -> nix::Result<()> {
-    match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(e) => Err(e),
-    }
-}
-
 /// Always the same for a name, so that what a power cut leaves is found and
 /// removed by the next run.
-fn temp_name(name: &str) -> String {
+pub fn temp_name(name: &str) -> String {
     let hash: String = Sha256::digest(name.as_bytes())
         .iter()
         .take(8)

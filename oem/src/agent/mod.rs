@@ -88,7 +88,7 @@ pub struct Attempt {
 }
 
 /// Where data come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// From the provider, just now.
@@ -106,6 +106,8 @@ pub struct Data {
     pub origin: Origin,
     /// Whether this instance was not seen before on this disk.
     pub new_instance: bool,
+    /// Whether nothing the source gave had to be left out.
+    pub whole: bool,
 }
 
 /// What a stage found.
@@ -319,6 +321,7 @@ fn local_data(scene: &Scene, outcome: &mut Outcome) -> Option<Found> {
 }
 
 fn accept(root: &Root, evidence: &Evidence, found: Found, outcome: &mut Outcome) {
+    let whole = found.warnings.is_empty();
     outcome.warnings.extend(found.warnings);
     let new_instance = cache::is_new(root, &found.fetched, evidence);
     // What cannot be kept can still be applied.
@@ -331,6 +334,7 @@ fn accept(root: &Root, evidence: &Evidence, found: Found, outcome: &mut Outcome)
         fetched: found.fetched,
         origin: Origin::Fresh,
         new_instance,
+        whole,
     });
 }
 
@@ -345,6 +349,7 @@ fn recall(root: &Root, evidence: &Evidence, outcome: &mut Outcome) {
                 fetched,
                 origin: Origin::Cached,
                 new_instance: false,
+                whole: true,
             });
         }
         Ok(None) => {}

@@ -46,7 +46,7 @@ fn keeps_what_it_fetched_and_falls_back_to_it() {
     let first = network_stage(dir.path(), &surroundings(&double.url));
     let data = first.data.clone().unwrap();
     assert_eq!((data.origin, data.new_instance), (Origin::Fresh, true));
-    assert!(!first.is_silent());
+    assert!(!first.is_silent() && data.whole);
     for file in ["run/oem/user-data", "var/lib/oem/instances/i-1/user-data"] {
         let path = dir.path().join(file);
         assert_eq!(

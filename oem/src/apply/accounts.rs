@@ -6,7 +6,7 @@ use crate::cloudconfig::Group;
 use crate::error::{Error, Result};
 use crate::plan::Account;
 use crate::plan::accounts::{Db, FILES, User};
-use crate::root::{Found, Owner, Root, SystemView as _};
+use crate::root::{Found, Owner, Root, SystemView as _, temp_name};
 use crate::status::State;
 
 /// Lock of lckpwdf(3).
@@ -70,7 +70,16 @@ fn today() -> u64 {
 
 /// Writes the files that differ from what they were.
 fn store(root: &Root, db: &Db, before: [Option<String>; 4]) -> Result<()> {
-    for ((path, old), new) in FILES.iter().zip(before).zip(db.render()) {
+    // The private halves first: a power failure between two of them leaves lines that
+    // the next run replaces, not a user or group without its other half.
+    let mut files: Vec<_> = FILES.iter().zip(before).zip(db.render()).collect();
+    files.sort_by_key(|((path, _), _)| match **path {
+        "/etc/gshadow" => 0,
+        "/etc/group" => 1,
+        "/etc/shadow" => 2,
+        _ => 3,
+    });
+    for ((path, old), new) in files {
         let Some(text) = new.filter(|new| old.as_ref() != Some(new)) else {
             continue;
         };
@@ -84,15 +93,19 @@ fn store(root: &Root, db: &Db, before: [Option<String>; 4]) -> Result<()> {
     Ok(())
 }
 
-/// Makes a missing home directory and fills it from skel. Whether it was
-/// missing.
+/// Makes a missing home directory and fills it from skel: under another name until it
+/// is whole. Whether it was missing.
 pub(super) fn ensure_home(root: &Root, user: &User) -> Result<bool> {
     if root.look(&user.home)? != Found::Missing {
         return Ok(false);
     }
     let owner = (user.uid, user.gid);
-    root.make_dir(&user.home, 0o700, Some(owner))?;
-    copy(root, SKEL, &user.home, owner, 0)?;
+    let home = user.home.trim_end_matches('/');
+    let (parent, name) = home.rsplit_once('/').unwrap_or(("", home));
+    let unfinished = format!("{parent}/{}", temp_name(name));
+    root.make_dir(&unfinished, 0o700, Some(owner))?;
+    copy(root, SKEL, &unfinished, owner, 0)?;
+    root.rename(&unfinished, home)?;
     Ok(true)
 }
 

@@ -44,6 +44,28 @@ impl Jobs {
         root.write(PATH, text.as_bytes(), 0o600, Some((0, 0)))
     }
 
+    /// Stops a unit that runs, and forgets what was queued of it: should it come back
+    /// in this boot, it starts again.
+    pub fn stop(&mut self, systemd: Option<&dyn Systemd>, unit: &str) -> Result<Outcome> {
+        let of = |id: &String| id.split(' ').nth(1) == Some(unit);
+        if self.queued.iter().any(of) {
+            self.queued.retain(|id| !of(id));
+            self.dirty = true;
+        }
+        let Some(systemd) = systemd else {
+            return Ok(deferred());
+        };
+        match systemd.active_state(unit)?.as_deref() {
+            None | Some("inactive" | "failed") => {
+                Ok(Outcome::with(State::Unchanged, "it does not run"))
+            }
+            Some(_) => {
+                let job = systemd.job(unit, Verb::Stop)?;
+                Ok(Outcome::with(State::Done, format!("queued as {job}")))
+            }
+        }
+    }
+
     pub fn queue(
         &mut self,
         systemd: Option<&dyn Systemd>,

@@ -21,7 +21,7 @@ pub(super) fn apply(root: &Root, user: &str, keys: &[String]) -> Result<Outcome>
         }
     }
     root.write(
-        &keys_path(&found),
+        &keys_path(&found.home),
         listed_plain(keys).as_bytes(),
         0o600,
         owner,

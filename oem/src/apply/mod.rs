@@ -4,6 +4,7 @@
 mod accounts;
 mod jobs;
 mod keys;
+mod ledger;
 mod lock;
 mod rename;
 pub mod systemd;
@@ -13,10 +14,14 @@ pub use systemd::{Bus, Systemd};
 use crate::cloudconfig::Verb;
 use crate::error::{Context as _, Error, Result};
 use crate::plan::accounts::Db;
-use crate::plan::{Action, Change, Plan, Step, Work, change, hex, network_dir, unit_dir};
-use crate::root::{Owner, Root};
+use crate::plan::inventory::Left;
+use crate::plan::{
+    Action, Change, Layer, Origin, Plan, Step, Work, change, hex, network_dir, unit_dir,
+};
+use crate::root::{Found, Owner, Root, SystemView as _};
 use crate::status::{Report, Resource, State};
 use jobs::Jobs;
+use ledger::Ledger;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -62,7 +67,24 @@ pub fn apply(plan: &Plan, root: &Root, systemd: Option<&dyn Systemd>) -> Result<
         network: false,
         changed: BTreeSet::new(),
     };
-    let resources = plan.steps.iter().map(|s| run.step(s)).collect();
+    let mut resources = Vec::with_capacity(plan.steps.len());
+    let mut ledger = Ledger::open(root)?;
+    // Hostname and keys are worth having even where nothing can be remembered.
+    let before = ledger.expect(plan);
+    for (n, step) in plan.steps.iter().enumerate() {
+        let resource = run.step(step);
+        if matches!(resource.state, State::Done | State::Unchanged) {
+            ledger.done(n, step, || run.owner_of(step));
+        }
+        if let Work::Keep { path: Some(p), .. } = &step.work {
+            ledger.kept(p);
+        }
+        resources.push(resource);
+    }
+    let after = ledger.close(plan);
+    if let Err(e) = before.and(after) {
+        resources.push(not_remembered(&e));
+    }
     run.jobs.write(root)?;
     Ok(Report {
         finished: now(),
@@ -70,6 +92,18 @@ pub fn apply(plan: &Plan, root: &Root, systemd: Option<&dyn Systemd>) -> Result<
         resources,
         ..Report::default()
     })
+}
+
+fn not_remembered(e: &Error) -> Resource {
+    let hint = "what this run made will stay when it is no longer asked for";
+    Resource {
+        resource: "inventory".to_owned(),
+        origin: Origin::from(Layer::Earlier).to_string(),
+        state: State::Failed,
+        detail: Some(e.chain()),
+        hint: Some(e.hint_text().unwrap_or(hint).to_owned()),
+        sha256: None,
+    }
 }
 
 struct Run<'a> {
@@ -99,6 +133,11 @@ impl Run<'_> {
                 out.detail = Some(why.clone());
                 out.hint = hint.clone();
             }
+            Work::Keep { why, hint, .. } => {
+                out.state = State::Kept;
+                out.detail = Some(why.clone());
+                out.hint = hint.clone();
+            }
             Work::Do(action) => {
                 if let Action::File { content, .. } = action {
                     out.sha256 = Some(hex(&Sha256::digest(content)));
@@ -107,6 +146,9 @@ impl Run<'_> {
                     Ok(o) => {
                         out.state = o.state;
                         out.detail = o.detail.or(out.detail);
+                        if matches!(action, Action::Withdraw { .. }) && out.state == State::Done {
+                            out.detail = out.detail.map(|d| format!("removed: {d}"));
+                        }
                     }
                     Err(e) => {
                         out.state = State::Failed;
@@ -156,6 +198,16 @@ impl Run<'_> {
                 self.root.remove(path)?;
                 Ok(Outcome::new(State::Done))
             }
+            Action::Withdraw { path, left, .. } => {
+                if !matches!(left, Left::Directory { .. }) {
+                    self.root.remove(path)?;
+                } else if !self.root.remove_dir(path)? {
+                    let why = "others put something into it: it stays";
+                    return Ok(Outcome::with(State::Kept, why));
+                }
+                Ok(Outcome::new(State::Done))
+            }
+            Action::Restore { path, own } => self.restore(path, own),
             Action::Account(want) => accounts::apply(self.root, want),
             Action::Group(want) => accounts::group(self.root, want),
             Action::Password {
@@ -169,6 +221,7 @@ impl Run<'_> {
             Action::Reload => self.reload(),
             Action::NetworkReload => self.network_reload(),
             Action::Refresh { unit, verb, paths } => self.refresh(unit, *verb, paths),
+            Action::Stop { unit } => self.jobs.stop(self.systemd, unit),
             Action::Job { unit, verb, hash } => self.jobs.queue(self.systemd, unit, *verb, hash),
         }
     }
@@ -181,6 +234,35 @@ impl Run<'_> {
             Error::input(format!("there is no user or group {text:?}"))
                 .hint("add it under `users`, or correct `owner`")
         })
+    }
+
+    /// Whom a step gives what it writes to.
+    fn owner_of(&self, step: &Step) -> Option<Owner> {
+        match &step.work {
+            Work::Do(Action::File { owner, .. } | Action::Directory { owner, .. }) => {
+                self.owner(owner.as_deref()).ok()
+            }
+            Work::Do(Action::Keys { user, .. }) => {
+                let user = Db::read(self.root).ok()?.user(user)?;
+                Some((user.uid, user.gid))
+            }
+            Work::Do(Action::Hostname(_)) => Some((0, 0)),
+            _ => None,
+        }
+    }
+
+    fn restore(&self, path: &str, own: &str) -> Result<Outcome> {
+        match self.root.look(own)? {
+            Found::File {
+                content,
+                mode,
+                uid,
+                gid,
+            } => self.root.write(path, &content, mode, Some((uid, gid)))?,
+            Found::Link(target) => self.root.link(path, &target)?,
+            _ => return Err(Error::environment(format!("{own} is gone"))),
+        }
+        Ok(Outcome::new(State::Done))
     }
 
     fn hostname(&self, name: &str, seen: &Change) -> Result<Outcome> {

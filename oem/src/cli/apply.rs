@@ -4,7 +4,7 @@ use super::input::InputArgs;
 use super::stage;
 use super::{print, print_json};
 use crate::agent::Stage;
-use crate::configure::{Reach, configure};
+use crate::configure::{Heard, Reach, configure};
 use crate::error::{Error, Result};
 use crate::metadata::Fetched;
 use crate::root::Root;
@@ -12,7 +12,7 @@ use crate::status::Report;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  oem apply --user-data user-data.yml\n  oem apply --user-data user-data.yml --metadata meta.json --root tree\n  oem apply --stage network\n\nWithout files and stage: what the provider sent at the last fetch.\nExit status: 1 when something could not be done (the rest is applied all the same), 3 when a known provider is silent."
+    after_help = "Examples:\n  oem apply --user-data user-data.yml\n  oem apply --user-data user-data.yml --metadata meta.json --root tree\n  oem apply --stage network\n\nWithout files and stage: what the provider sent at the last fetch.\nWhat earlier runs made and this one does not ask for is removed, unless somebody changed it. Nothing is removed without user-data, or when they have errors.\nExit status: 1 when something could not be done (the rest is applied all the same), 3 when a known provider is silent."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -36,7 +36,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
                 stage: "manual".to_owned(),
                 ..Report::default()
             };
-            let report = configure(&root, news, oem.as_deref(), &fetched, Reach::Ask)?;
+            let oem = oem.as_deref();
+            let report = configure(&root, news, oem, &fetched, Reach::Ask, Heard::Whole)?;
             let code = u8::from(!report.is_good());
             (report, code)
         }

@@ -2,9 +2,9 @@
 
 use super::input::InputArgs;
 use super::{apply, print, print_json};
-use crate::configure::{Intake, Reach, Remote};
+use crate::configure::{Heard, Intake, Reach, Remote};
 use crate::error::Result;
-use crate::plan::{Change, Plan, Work, change};
+use crate::plan::{Action, Change, Plan, Work, change};
 use crate::root::Root;
 use crate::status::Finding;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  oem plan --user-data user-data.yml\n  oem plan --user-data user-data.yml --metadata meta.json --root tree --json\n\nWithout files: what the provider sent at the last fetch."
+    after_help = "Examples:\n  oem plan --user-data user-data.yml\n  oem plan --user-data user-data.yml --metadata meta.json --root tree --json\n\nWithout files: what the provider sent at the last fetch.\nWhat earlier runs made and this would not ask for is in it as `remove`, or as `keep` with the reason."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -49,7 +49,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     let instance = fetched.metadata.instance_id.as_deref();
     let mut remote = Remote::new(&root, instance, Reach::Look);
     let intake = Intake::of(oem.as_deref(), &fetched, &mut remote);
-    let plan = intake.plan(&fetched.metadata, &root)?;
+    let obtained = intake.obtained(Heard::Whole, oem.as_deref(), &fetched, &remote.warnings);
+    let plan = intake.plan(&fetched.metadata, &root, &obtained)?;
     let output = Output {
         findings: intake.report_findings(),
         steps: lines(&plan, &root),
@@ -80,8 +81,15 @@ fn lines(plan: &Plan, root: &Root) -> Vec<Line> {
                 Work::Skip { why, hint } => {
                     (line.why, line.hint) = (Some(why.clone()), hint.clone())
                 }
+                Work::Keep { why, hint, .. } => {
+                    line.change = "keep";
+                    (line.why, line.hint) = (Some(why.clone()), hint.clone());
+                }
                 Work::Do(action) => match change(action, root) {
                     Ok(Change::Unchanged) => line.change = "unchanged",
+                    Ok(Change::Update(_)) if matches!(action, Action::Withdraw { .. }) => {
+                        line.change = "remove";
+                    }
                     Ok(Change::Create(diff)) => (line.change, line.diff) = ("create", Some(diff)),
                     Ok(Change::Update(diff)) => (line.change, line.diff) = ("update", Some(diff)),
                     Ok(Change::Run) => line.change = "run",
@@ -125,7 +133,7 @@ fn text(output: &Output) -> String {
     let changes = output
         .steps
         .iter()
-        .filter(|l| matches!(l.change, "create" | "update"))
+        .filter(|l| matches!(l.change, "create" | "update" | "remove"))
         .count();
     let _ = writeln!(out, "{changes} changes");
     out

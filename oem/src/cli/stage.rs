@@ -1,8 +1,8 @@
 //! The two stages of a boot, as the units run them.
 
 use super::input::{InputArgs, OEM_CONFIG};
-use crate::agent::{self, Outcome, Stage, Surroundings};
-use crate::configure::{Reach, configure};
+use crate::agent::{self, Origin, Outcome, Stage, Surroundings};
+use crate::configure::{Heard, Reach, configure};
 use crate::error::Result;
 use crate::metadata::{Fetched, INSTANCES};
 use crate::root::{Found, Root, SystemView as _};
@@ -42,6 +42,7 @@ pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Repor
     let early =
         stage == Stage::Local && outcome.data.is_none() && root.look(INSTANCES)? != Found::Missing;
     let oem = if early { None } else { input.oem(root)? };
+    let heard = heard(stage, &outcome);
     let mut fetched = outcome.data.map(|d| d.fetched).unwrap_or_default();
     if fetched.provider.is_empty() {
         let best = outcome
@@ -56,13 +57,26 @@ pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Repor
         Stage::Local => Reach::Kept,
         Stage::Network => Reach::Ask,
     };
-    let report = configure(root, news, oem.as_deref(), &fetched, reach)?;
+    let report = configure(root, news, oem.as_deref(), &fetched, reach, heard)?;
     let code = if silent {
         3
     } else {
         u8::from(!report.is_good())
     };
     Ok((report, code))
+}
+
+/// Whether the provider said all there is to say.
+fn heard(stage: Stage, outcome: &Outcome) -> Heard {
+    match (stage, &outcome.data) {
+        (Stage::Local, _) => Heard::NotYet,
+        (_, None) => Heard::Partly("no source has data"),
+        (_, Some(data)) if data.origin == Origin::Cached => Heard::Partly("the provider is silent"),
+        (_, Some(data)) if !data.whole => {
+            Heard::Partly("some of what the provider sent makes no sense")
+        }
+        _ => Heard::Whole,
+    }
 }
 
 /// What was fetched in this boot.
@@ -73,4 +87,42 @@ pub(super) fn last(root: &Root) -> Result<Option<Fetched>> {
 /// Whether there is anything of the OEM's to apply.
 pub(super) fn has_oem(root: &Root) -> Result<bool> {
     Ok(root.read(OEM_CONFIG)?.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Data;
+
+    #[test]
+    fn only_a_fresh_and_whole_answer_lets_things_go() {
+        let temp = tempfile::tempdir().unwrap();
+        let (_, detection) = crate::detect::run(temp.path());
+        let answer = |stage: Stage, data: Option<(Origin, bool)>| {
+            let data = data.map(|(origin, whole)| Data {
+                fetched: Fetched::default(),
+                origin,
+                new_instance: false,
+                whole,
+            });
+            let outcome = Outcome {
+                detection: detection.clone(),
+                attempts: Vec::new(),
+                data,
+                warnings: Vec::new(),
+            };
+            heard(stage, &outcome)
+        };
+        let fresh = Some((Origin::Fresh, true));
+        assert_eq!(answer(Stage::Network, fresh), Heard::Whole);
+        assert_eq!(answer(Stage::Local, fresh), Heard::NotYet);
+        for doubtful in [
+            None,
+            Some((Origin::Fresh, false)),
+            Some((Origin::Cached, true)),
+        ] {
+            let heard = answer(Stage::Network, doubtful);
+            assert!(matches!(heard, Heard::Partly(_)), "{doubtful:?}");
+        }
+    }
 }

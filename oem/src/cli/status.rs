@@ -4,14 +4,18 @@ use super::{print, print_json};
 use crate::apply::{Bus, Systemd as _};
 use crate::error::Result;
 use crate::root::Root;
+use crate::status::drift::Drift;
 use crate::status::{Report, State};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  oem status\n  oem status --json | jq '.resources[] | select(.state != \"done\")'\n\nExit status 3 when something is not in place."
+    after_help = "Examples:\n  oem status\n  oem status --json | jq '.resources[] | select(.state != \"done\")'\n  oem status --drift\n\nExit status: 3 when something is not in place; with --drift, when the machine no longer looks as the last run left it, or nothing was applied yet."
 )]
 pub(super) struct Args {
+    /// Compare the machine with what the last run left: what is unchanged, changed by somebody, or missing
+    #[arg(long)]
+    drift: bool,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -22,6 +26,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<u8> {
     let root = Root::open(&args.root)?;
+    if args.drift {
+        let drift = Drift::see(&root)?;
+        if args.json {
+            print_json(&drift)?;
+        } else {
+            print(&drift.render())?;
+        }
+        return Ok(if drift.is_none() { 0 } else { 3 });
+    }
     let mut report = Report::read(&root)?;
     if root.is_live() {
         // Anyone may read the report; asking systemd is a courtesy on top.

@@ -11,10 +11,12 @@ use crate::cloudconfig::{self, CloudConfig, Diagnostic, Spot};
 use crate::error::Result;
 use crate::metadata::{Fetched, Metadata};
 use crate::network::{self, model::Network};
+use crate::plan::inventory::Obtained;
 use crate::plan::{self, Action, Input, Layer, Origin, Plan, Sender, Work};
 use crate::root::Root;
 use crate::status::{Finding, Report};
 use crate::userdata::{self, Around, Content, Fetch, Part};
+use std::collections::BTreeSet;
 
 /// All texts, parsed, with what was found in them.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,20 @@ pub struct Intake {
     pub network: Option<Network>,
     /// Findings, with whose text they are in.
     pub findings: Vec<(Sender, Diagnostic)>,
+    /// Whose texts have parts that are not known.
+    refused: BTreeSet<Layer>,
+}
+
+/// Whether all was heard that there is to hear. Only then may go what is no longer
+/// asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// It is too early: another run follows.
+    NotYet,
+    /// Not all of it, for this reason.
+    Partly(&'static str),
+    /// The provider answered, or somebody named the files.
+    Whole,
 }
 
 impl Intake {
@@ -62,6 +78,7 @@ impl Intake {
                 Content::Ignition(_, config) => input.config = std::mem::take(config.as_mut()),
                 Content::Script(script) => input.script = Some(script.clone()),
                 Content::Refused(r) => {
+                    self.refused.insert(layer);
                     let spot = Spot { line: 1, column: 1 };
                     found.push(match r.later {
                         true => Diagnostic::warning(spot, "", r.what.clone()),
@@ -115,11 +132,66 @@ impl Intake {
         }
     }
 
+    /// Whose wishes are known in full. `doubts`: what went wrong on the way.
+    pub fn obtained(
+        &self,
+        heard: Heard,
+        oem: Option<&[u8]>,
+        fetched: &Fetched,
+        doubts: &[String],
+    ) -> Obtained {
+        let why = match heard {
+            Heard::Partly(why) => Some(why),
+            _ if !doubts.is_empty() => Some("not everything could be fetched"),
+            _ => None,
+        };
+        if why.is_some() {
+            let held = why.map(str::to_owned);
+            let layers = BTreeSet::new();
+            return Obtained { layers, held };
+        }
+        let metadata = &fetched.metadata;
+        let there = [
+            (Layer::Oem, oem.is_some()),
+            (Layer::VendorData, fetched.vendor_data.is_some()),
+            (
+                Layer::Metadata,
+                metadata.instance_id.is_some() || !metadata.provider.is_empty(),
+            ),
+            (Layer::UserData, fetched.user_data.is_some()),
+            (Layer::Network, self.network.is_some()),
+        ];
+        let is_wrong = |layer: Layer| {
+            self.refused.contains(&layer)
+                || self
+                    .findings
+                    .iter()
+                    .any(|(sender, d)| *sender == layer && d.is_error())
+        };
+        let layers = there
+            .into_iter()
+            .filter(|(layer, is)| *is && !is_wrong(*layer))
+            .map(|(layer, _)| layer)
+            .filter(|layer| heard == Heard::Whole || *layer == Layer::Network)
+            .collect();
+        let held = match heard {
+            Heard::Whole if fetched.user_data.is_none() => Some("there is no user-data"),
+            Heard::Whole if is_wrong(Layer::UserData) => {
+                Some("user-data has errors, or parts that could not be had")
+            }
+            Heard::Whole => Some("not everyone who asked for it was heard"),
+            _ => None,
+        };
+        let held = held.map(str::to_owned);
+        Obtained { layers, held }
+    }
+
     /// What is to be done on the machine below `root`.
-    pub fn plan(&self, metadata: &Metadata, root: &Root) -> Result<Plan> {
+    pub fn plan(&self, metadata: &Metadata, root: &Root, obtained: &Obtained) -> Result<Plan> {
         let mut plan = plan::build(&self.inputs, metadata, root)?;
         let cards = network::nics::all(root.path());
-        plan::add_network(&mut plan, self.network.as_ref(), &cards, root)?;
+        plan::add_network(&mut plan, self.network.as_ref(), &cards);
+        plan::add_withdrawal(&mut plan, obtained, root)?;
         Ok(plan)
     }
 
@@ -140,13 +212,15 @@ impl Intake {
 /// systemd is only asked when `root` is the running machine's own. Blocking;
 /// not to be called from inside an async runtime.
 ///
-/// `news` is a report with what is known so far: stage, sources, warnings.
+/// `news` is a report with what is known so far: stage, sources, warnings. `heard`:
+/// whether what is no longer asked for may go.
 pub fn configure(
     root: &Root,
     news: Report,
     oem: Option<&[u8]>,
     fetched: &Fetched,
     reach: Reach,
+    heard: Heard,
 ) -> Result<Report> {
     let start = std::time::Instant::now();
     let instance = fetched.metadata.instance_id.as_deref();
@@ -154,7 +228,8 @@ pub fn configure(
     let mut intake = Intake::of(oem, fetched, &mut remote);
     if remote.owed && reach != Reach::Kept {
         // Whoever is to repair the machine gets in, however long fetching takes.
-        apply(&way_in(intake.plan(&fetched.metadata, root)?), root, None)?;
+        let plan = intake.plan(&fetched.metadata, root, &Obtained::nothing())?;
+        apply(&way_in(plan), root, None)?;
         remote = Remote::new(root, instance, reach);
         intake = Intake::of(oem, fetched, &mut remote);
     }
@@ -162,7 +237,8 @@ pub fn configure(
     if news.stage == "local" && instance.is_none() {
         intake.postpone();
     }
-    let plan = intake.plan(&fetched.metadata, root)?;
+    let obtained = intake.obtained(heard, oem, fetched, &remote.warnings);
+    let plan = intake.plan(&fetched.metadata, root, &obtained)?;
     let mut findings = intake.report_findings();
     let bus = if root.is_live() {
         // Files, users and keys are worth having even when systemd is not reached.
@@ -202,5 +278,7 @@ fn way_in(mut plan: Plan) -> Plan {
     plan
 }
 
+#[cfg(test)]
+mod again;
 #[cfg(test)]
 mod tests;

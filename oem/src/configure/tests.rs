@@ -1,11 +1,13 @@
 //! Every folder in `testdata/apply` is a machine: `root/` before, `user-data`,
 //! `vendor-data`, `oem.yml` and `metadata.json` as sent; `expected/` (files),
-//! `manifest` (modes and links), `calls` (to systemd), `report.json` after.
+//! `manifest` (modes and links), `calls` (to systemd), `report.json` after. Where
+//! there is a folder `second`, that comes next in the same boot: `change/` is put over
+//! the machine, what else is in it is sent instead, and the same is expected.
 //! `UPDATE_TESTDATA=1` writes what is expected anew.
 
 use super::*;
 use crate::cloudconfig::Verb;
-use crate::status::State;
+use crate::status::{Resource, State};
 use crate::userdata::Offline;
 use std::cell::RefCell;
 use std::fs;
@@ -13,26 +15,30 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 #[derive(Default)]
-struct Recorder(RefCell<Vec<String>>);
+pub(super) struct Recorder {
+    calls: RefCell<Vec<String>>,
+    /// Units that run.
+    running: Vec<String>,
+}
 
 impl Systemd for Recorder {
     fn reload(&self) -> Result<()> {
-        self.0.borrow_mut().push("reload".into());
+        self.calls.borrow_mut().push("reload".into());
         Ok(())
     }
     fn job(&self, unit: &str, verb: Verb) -> Result<String> {
-        self.0
-            .borrow_mut()
-            .push(format!("{} {unit}", verb.as_str()));
-        Ok(format!("job {}", self.0.borrow().len()))
+        let mut calls = self.calls.borrow_mut();
+        calls.push(format!("{} {unit}", verb.as_str()));
+        Ok(format!("job {}", calls.len()))
     }
     fn active_state(&self, unit: &str) -> Result<Option<String>> {
         let runs = ["already.service", "updater.service"];
-        Ok(runs.contains(&unit).then(|| "active".into()))
+        let runs = runs.contains(&unit) || self.running.iter().any(|u| u == unit);
+        Ok(runs.then(|| "active".into()))
     }
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     let mut todo = vec![dir.to_owned()];
     while let Some(d) = todo.pop() {
@@ -51,12 +57,13 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         let p = p.to_str().unwrap();
         !p.starts_with("run/oem")
             && !p.starts_with("var/lib/oem/status")
+            && !p.starts_with("var/lib/oem/inventory.json")
             && !p.ends_with(".pwd.lock")
     });
     out
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     for f in files(from) {
         let (src, dst) = (from.join(&f), to.join(&f));
         if src.is_symlink() {
@@ -71,7 +78,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn manifest(dir: &Path) -> String {
+pub(super) fn manifest(dir: &Path) -> String {
     let line = |f: &PathBuf| {
         let path = dir.join(f);
         if path.is_symlink() {
@@ -107,15 +114,19 @@ fn expect(case: &Path, name: &str, got: &str) {
     assert_eq!(got, want, "{}", path.display());
 }
 
-fn metadata(case: &Path) -> Metadata {
-    let json = fs::read(case.join("metadata.json")).ok();
+fn sent(from: &[&Path], name: &str) -> Option<Vec<u8>> {
+    from.iter().find_map(|dir| fs::read(dir.join(name)).ok())
+}
+
+fn metadata(from: &[&Path]) -> Metadata {
+    let json = sent(from, "metadata.json");
     json.map(|b| serde_json::from_slice(&b).unwrap())
         .unwrap_or_default()
 }
 
-fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
-    let optional = |name: &str| fs::read(case.join(name)).ok();
-    let metadata = metadata(case);
+fn run(from: &[&Path], root: &Root, systemd: &Recorder) -> Report {
+    let optional = |name: &str| sent(from, name);
+    let metadata = metadata(from);
     let fetched = Fetched {
         provider: metadata.provider.clone(),
         source: "testdata".into(),
@@ -124,8 +135,11 @@ fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
         network: optional("network-config"),
         metadata,
     };
-    let intake = Intake::of(optional("oem.yml").as_deref(), &fetched, &mut Offline);
-    let plan = intake.plan(&fetched.metadata, root).unwrap();
+    let oem = optional("oem.yml");
+    let oem = oem.as_deref();
+    let intake = Intake::of(oem, &fetched, &mut Offline);
+    let obtained = intake.obtained(Heard::Whole, oem, &fetched, &[]);
+    let plan = intake.plan(&fetched.metadata, root, &obtained).unwrap();
     let mut report = apply(&plan, root, Some(systemd)).unwrap();
     report.findings = intake.report_findings();
     report.write(root).unwrap();
@@ -134,9 +148,9 @@ fn run(case: &Path, root: &Root, systemd: &Recorder) -> Report {
 }
 
 /// What `oem validate user-data` prints.
-fn diagnostics(case: &Path) -> String {
-    let bytes = fs::read(case.join("user-data")).unwrap();
-    crate::cli::validated(&bytes, &metadata(case), "user-data")
+fn diagnostics(from: &[&Path]) -> String {
+    let bytes = sent(from, "user-data").unwrap();
+    crate::cli::validated(&bytes, &metadata(from), "user-data")
 }
 
 #[test]
@@ -150,69 +164,79 @@ fn testdata() {
     for case in cases {
         let temp = tempfile::tempdir().unwrap();
         copy(&case.join("root"), temp.path());
-        let root = Root::open(temp.path()).unwrap();
-        let systemd = Recorder::default();
-        let report = run(&case, &root, &systemd);
-
-        expect(&case, "manifest", &manifest(temp.path()));
-        expect(&case, "diagnostics", &diagnostics(&case));
-        expect(
-            &case,
-            "calls",
-            &systemd
-                .0
-                .borrow()
-                .iter()
-                .map(|c| format!("{c}\n"))
-                .collect::<String>(),
-        );
-        expect(
-            &case,
-            "report.json",
-            &(serde_json::to_string_pretty(&report).unwrap() + "\n"),
-        );
-        for f in files(temp.path()) {
-            let path = temp.path().join(&f);
-            if path.is_file() && !path.is_symlink() {
-                expect(
-                    &case,
-                    Path::new("expected").join(&f).to_str().unwrap(),
-                    &text_of(&path),
-                );
-            }
-        }
-        for f in files(&case.join("expected")) {
-            assert!(
-                temp.path().join(&f).exists(),
-                "{} was not written",
-                f.display()
-            );
-        }
-
-        // Again: nothing is written, nothing is asked of systemd.
-        let stamp = |f: &PathBuf| {
-            let m = fs::symlink_metadata(temp.path().join(f)).unwrap();
-            (f.clone(), m.ino(), m.mtime(), m.mtime_nsec())
-        };
-        let before: Vec<_> = files(temp.path()).iter().map(stamp).collect();
-        let calls = systemd.0.borrow().len();
-        let again = run(&case, &root, &systemd);
-        assert_eq!(
-            before,
-            files(temp.path()).iter().map(stamp).collect::<Vec<_>>(),
-            "{}",
-            case.display()
-        );
-        assert_eq!(systemd.0.borrow().len(), calls, "{}", case.display());
-        for (a, b) in report.resources.iter().zip(&again.resources) {
-            let want = if a.state == State::Done {
-                State::Unchanged
-            } else {
-                a.state
-            };
-            assert_eq!(b.state, want, "{}: {}", case.display(), b.resource);
+        let first = case_of(&case, &[&case], temp.path(), Vec::new());
+        let second = case.join("second");
+        if second.exists() {
+            copy(&second.join("change"), temp.path());
+            let started = first.iter().filter_map(|c| c.strip_prefix("start "));
+            let running = started.map(str::to_owned).collect();
+            case_of(&second, &[&second, &case], temp.path(), running);
         }
     }
+}
+
+/// Applies what is sent `from` these folders, twice, and compares with what is expected
+/// in `case`. Gives the calls to systemd.
+fn case_of(case: &Path, from: &[&Path], machine: &Path, running: Vec<String>) -> Vec<String> {
+    let root = Root::open(machine).unwrap();
+    let systemd = Recorder {
+        running,
+        ..Recorder::default()
+    };
+    let report = run(from, &root, &systemd);
+    let calls = systemd.calls.borrow().clone();
+
+    expect(case, "manifest", &manifest(machine));
+    expect(case, "diagnostics", &diagnostics(from));
+    let lines: String = calls.iter().map(|c| format!("{c}\n")).collect();
+    expect(case, "calls", &lines);
+    let json = serde_json::to_string_pretty(&report).unwrap() + "\n";
+    expect(case, "report.json", &json);
+    for f in files(machine) {
+        let path = machine.join(&f);
+        if path.is_file() && !path.is_symlink() {
+            let name = Path::new("expected").join(&f);
+            expect(case, name.to_str().unwrap(), &text_of(&path));
+        }
+    }
+    for f in files(&case.join("expected")) {
+        let there = machine.join(&f).symlink_metadata().is_ok();
+        assert!(there, "{} was not written", f.display());
+    }
+
+    // Again: nothing is written, nothing is asked of systemd.
+    let stamp = |f: &PathBuf| {
+        let m = fs::symlink_metadata(machine.join(f)).unwrap();
+        (f.clone(), m.ino(), m.mtime(), m.mtime_nsec())
+    };
+    let stamps = || -> Vec<_> {
+        let inventory = PathBuf::from("var/lib/oem/inventory.json");
+        let all = files(machine).into_iter().chain([inventory]);
+        all.map(|f| stamp(&f)).collect()
+    };
+    let before = stamps();
+    let again = run(from, &root, &systemd);
+    assert_eq!(before, stamps(), "{}", case.display());
+    assert_eq!(*systemd.calls.borrow(), calls, "{}", case.display());
+    // What went is not mentioned any more.
+    let gone = |r: &&Resource| r.origin == "earlier" && r.state != State::Kept;
+    assert_eq!(
+        again.resources.iter().find(gone),
+        None,
+        "{}",
+        case.display()
+    );
+    let lasting: Vec<&Resource> = report.resources.iter().filter(|r| !gone(r)).collect();
+    assert_eq!(lasting.len(), again.resources.len(), "{}", case.display());
+    for (a, b) in lasting.iter().zip(&again.resources) {
+        let want = if a.state == State::Done {
+            State::Unchanged
+        } else {
+            a.state
+        };
+        assert_eq!(b.state, want, "{}: {}", case.display(), b.resource);
+    }
+    calls
 }
 
 #[test]
@@ -263,6 +287,7 @@ fn nothing_leaves_the_root() {
         None,
         &fetched,
         Reach::Kept,
+        Heard::Whole,
     )
     .unwrap();
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
@@ -286,6 +311,7 @@ fn another_root_defers_what_needs_systemd() {
         None,
         &fetched,
         Reach::Kept,
+        Heard::Whole,
     )
     .unwrap();
     assert_eq!(report.count(State::Deferred), 2);
@@ -346,7 +372,9 @@ fn hostile_bytes_never_panic() {
             intake.findings
         );
         assert!(!intake.findings.is_empty(), "case {i}");
-        intake.plan(&Metadata::default(), &root).unwrap();
+        intake
+            .plan(&Metadata::default(), &root, &Obtained::nothing())
+            .unwrap();
         assert!(
             started.elapsed().as_secs() < 10,
             "case {i} took {:?}",
@@ -406,7 +434,15 @@ fn parts_are_applied_in_order_and_named_in_the_report() {
         ..Fetched::default()
     };
     // Before there is a network, what is there is applied, and what is not is no error.
-    let report = configure(&root, Report::default(), None, &fetched, Reach::Kept).unwrap();
+    let report = configure(
+        &root,
+        Report::default(),
+        None,
+        &fetched,
+        Reach::Kept,
+        Heard::Whole,
+    )
+    .unwrap();
     assert_eq!(
         report
             .findings
@@ -424,7 +460,15 @@ fn parts_are_applied_in_order_and_named_in_the_report() {
     let read = |name: &str| fs::read_to_string(temp.path().join(name)).unwrap_or_default();
     assert_eq!(read("etc/hostname"), "first\n");
 
-    let report = configure(&root, Report::default(), None, &fetched, Reach::Ask).unwrap();
+    let report = configure(
+        &root,
+        Report::default(),
+        None,
+        &fetched,
+        Reach::Ask,
+        Heard::Whole,
+    )
+    .unwrap();
     assert_eq!(
         [
             read("etc/hostname"),
@@ -444,7 +488,15 @@ fn parts_are_applied_in_order_and_named_in_the_report() {
     assert_eq!(origin("task script-user-data-1"), "user-data/part-003:1");
     assert_eq!(report.findings[0].origin, "user-data/part-002:4");
 
-    let again = configure(&root, Report::default(), None, &fetched, Reach::Ask).unwrap();
+    let again = configure(
+        &root,
+        Report::default(),
+        None,
+        &fetched,
+        Reach::Ask,
+        Heard::Whole,
+    )
+    .unwrap();
     assert_eq!(again.count(State::Done), 0);
 }
 

@@ -14,7 +14,7 @@ mod v2;
 mod value;
 mod write;
 
-pub use write::{PREFIX, Unit, is_ours, units};
+pub use write::{PREFIX, Unit, units};
 
 use crate::cloudconfig::node::{self, Kind, Node};
 use crate::cloudconfig::read::Reader;

@@ -6,8 +6,7 @@ use crate::error::{Error, Result};
 use crate::root::SystemView;
 use std::collections::HashSet;
 
-/// The files, in the order they are written: groups first, so that no user
-/// ever names a group that is not there.
+/// The files.
 pub const FILES: [&str; 4] = ["/etc/group", "/etc/gshadow", "/etc/passwd", "/etc/shadow"];
 
 /// What is wanted of a user.
@@ -104,6 +103,12 @@ impl Db {
         })
     }
 
+    /// Whether a directory is somebody's home.
+    pub fn is_home(&self, directory: &str) -> bool {
+        let home = |l: &String| l.split(':').nth(5) == Some(directory);
+        self.passwd.iter().any(home)
+    }
+
     /// Finds a group's number.
     pub fn group(&self, name: &str) -> Option<u32> {
         find(&self.group, name)?.split(':').nth(2)?.parse().ok()
@@ -166,7 +171,12 @@ impl Db {
     fn add_user(&mut self, want: &Account, today: u64, changes: &mut Vec<String>) -> Result<()> {
         let uid = match want.uid {
             Some(uid) => self.given_id(uid)?,
-            None => self.free_id(want.system, None)?,
+            None => match self.group(&want.name).filter(|_| want.user_group) {
+                // The group of a user's name has the user's number, also where a power
+                // failure came between the two.
+                Some(gid) if self.given_id(gid).is_ok() => gid,
+                _ => self.free_id(want.system, None)?,
+            },
         };
         let own_group = || want.user_group.then_some(want.name.as_str());
         let gid = match want.primary_group.as_deref().or_else(own_group) {

@@ -2,8 +2,9 @@
 //! two cannot disagree.
 
 use super::Action;
-use super::accounts::{Db, User};
+use super::accounts::Db;
 use super::diff::unified;
+use super::inventory::Left;
 use crate::error::{Error, Result};
 use crate::root::{Found, Owner, SystemView};
 use serde::Serialize;
@@ -57,6 +58,34 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
             Found::Link(t) => Change::Update(format!("- -> {t}\n+ -> {target}\n")),
             Found::Dir { .. } => return Err(in_the_way(path)),
             _ => Change::Update(format!("+ -> {target}\n")),
+        }),
+        Action::Withdraw { path, left } => {
+            let found = view.look(path);
+            let directory = matches!(left, Left::Directory { .. });
+            match found {
+                // Also where a file has taken the place of its directory.
+                Ok(Found::Missing) | Err(_) => Ok(Change::Unchanged),
+                Ok(found) => match left.difference(&found, view.owners()) {
+                    Some(why) if !directory => Err(Error::environment(format!(
+                        "{path} was changed just now: {why}"
+                    ))),
+                    _ => Ok(Change::Update("- removed\n".to_owned())),
+                },
+            }
+        }
+        Action::Restore { path, own } => Ok(match view.look(own)? {
+            Found::File {
+                content,
+                mode,
+                uid,
+                gid,
+            } => return file(view, path, &content, mode, Some((uid, gid))),
+            Found::Link(target) => match view.look(path)? {
+                Found::Link(t) if t == target => Change::Unchanged,
+                Found::Dir { .. } => return Err(in_the_way(path)),
+                _ => Change::Update(format!("+ -> {target}\n")),
+            },
+            _ => Change::Unchanged,
         }),
         Action::Remove { path } => Ok(match view.look(path)? {
             Found::Missing => Change::Unchanged,
@@ -123,7 +152,7 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
                 }
                 file(
                     view,
-                    &keys_path(&u),
+                    &keys_path(&u.home),
                     listed_plain(keys).as_bytes(),
                     0o600,
                     owner,
@@ -134,6 +163,7 @@ pub fn change(action: &Action, view: &dyn SystemView) -> Result<Change> {
         | Action::Reload
         | Action::NetworkReload
         | Action::Refresh { .. }
+        | Action::Stop { .. }
         | Action::Job { .. } => Ok(Change::Run),
     }
 }
@@ -145,12 +175,9 @@ fn listed_changes(changes: Vec<String>) -> Change {
     Change::Update(changes.iter().map(|c| format!("+ {c}\n")).collect())
 }
 
-/// The file `oem` owns in a user's home.
-pub fn keys_path(user: &User) -> String {
-    format!(
-        "{}/.ssh/authorized_keys.d/oem",
-        user.home.trim_end_matches('/')
-    )
+/// The file `oem` owns in a home.
+pub fn keys_path(home: &str) -> String {
+    format!("{}/.ssh/authorized_keys.d/oem", home.trim_end_matches('/'))
 }
 
 /// Content of that file.

@@ -48,7 +48,7 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
     };
     let resource = format!("file {path}");
     if let Some((why, hint)) = path_fault(&path) {
-        b.skip(resource, origin, why, Some(hint.to_owned()));
+        b.puzzle(&resource, origin, why, Some(hint.to_owned()));
         return Ok(());
     }
     if let Some(need) = &f.need
@@ -79,7 +79,7 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
         Ok(content) => content,
         Err(why) => {
             let hint = "compare `encoding` with what `content` holds";
-            b.skip(resource, origin, why, Some(hint.to_owned()));
+            b.puzzle(&resource, origin, why, Some(hint.to_owned()));
             return Ok(());
         }
     };
@@ -137,9 +137,27 @@ fn appended(mut text: Vec<u8>, more: &[u8]) -> Vec<u8> {
     text
 }
 
+/// How the first line of a block ends.
+const BLOCK: &str = ": begin (by oem; changes here are lost)\n";
+
+/// The rest of a text that holds blocks; `None` for one that holds none.
+pub(super) fn without_blocks(text: &[u8]) -> Option<Vec<u8>> {
+    let mut text = std::str::from_utf8(text).ok()?.to_owned();
+    let mut any = false;
+    while let Some(mark) = text.find(BLOCK) {
+        let from = text[..mark].rfind('\n').map_or(0, |at| at + 1);
+        let sender = text[from..mark].strip_prefix("# ")?;
+        let end = format!("# {sender}: end\n");
+        let until = mark + text[mark..].find(&end)? + end.len();
+        text.replace_range(from..until, "");
+        any = true;
+    }
+    any.then(|| text.into_bytes())
+}
+
 /// Puts `block` where the sender's block was, else at the end.
 fn with_block(text: &[u8], block: &[u8], sender: Sender) -> Vec<u8> {
-    let begin = format!("# {sender}: begin (by oem; changes here are lost)\n");
+    let begin = format!("# {sender}{BLOCK}");
     let end = format!("# {sender}: end\n");
     let text = String::from_utf8_lossy(text);
     let block = String::from_utf8_lossy(block);
@@ -178,5 +196,11 @@ mod tests {
             String::from_utf8(with_block(&both, b"three\n", Layer::UserData.into())).unwrap();
         assert!(!text.contains("one") && text.contains("three\n# user-data: end\n"));
         assert!(text.contains("two\n# oem: end\ntail\n"), "{text}");
+        assert_eq!(without_blocks(text.as_bytes()).unwrap(), b"head\ntail\n");
+        assert_eq!(without_blocks(b"head\n"), None);
+        assert_eq!(
+            without_blocks(b"# x: begin (by oem; changes here are lost)\n"),
+            None
+        );
     }
 }

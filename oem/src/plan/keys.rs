@@ -19,9 +19,9 @@ pub(super) fn add_core(b: &mut Builder<'_>, inputs: &[&Input], metadata: &Metada
             continue;
         }
         if key.contains('\n') || !looks_like_key(key) {
-            b.skip(
+            b.puzzle(
                 "ssh key",
-                Layer::Metadata,
+                Layer::Metadata.into(),
                 "the provider sent something that is not a public key",
                 None,
             );

@@ -13,6 +13,7 @@ mod enable;
 mod environment;
 mod files;
 mod hostname;
+pub mod inventory;
 mod keys;
 mod network;
 mod origin;
@@ -23,6 +24,7 @@ mod tasks;
 mod units;
 mod updates;
 mod users;
+mod withdraw;
 
 pub use accounts::Account;
 pub use change::{Change, change, is_private_dir, keys_path, listed_plain};
@@ -30,12 +32,14 @@ pub use network::add as add_network;
 pub use origin::{Layer, Origin, Sender};
 pub use subst::{Values, literal};
 pub use units::{hex, network_dir, unit_dir};
+pub use withdraw::add as add_withdrawal;
 
 use crate::cloudconfig::{CloudConfig, Group, Need, Verb};
 use crate::error::Result;
 use crate::metadata::{INSTANCES, Metadata, instance_name};
 use crate::root::{Found, SystemView};
 use crate::userdata::Script;
+use inventory::Left;
 use std::collections::HashMap;
 
 /// The wishes of one part of what a layer sent.
@@ -108,6 +112,20 @@ pub enum Action {
         /// Absolute path.
         path: String,
     },
+    /// Remove what an earlier run made, if it is still as it was left.
+    Withdraw {
+        /// Absolute path.
+        path: String,
+        /// As what it was left.
+        left: Left,
+    },
+    /// Put the image's own file or link in the place of what an earlier run made.
+    Restore {
+        /// Absolute path.
+        path: String,
+        /// Where the image's own is.
+        own: String,
+    },
     /// Rename a network card that udev has named already.
     LinkName {
         /// Its name now.
@@ -128,6 +146,11 @@ pub enum Action {
         /// The files.
         paths: Vec<String>,
     },
+    /// Queue that a unit stops, if it runs, and forget what was queued of it.
+    Stop {
+        /// Unit name.
+        unit: String,
+    },
     /// Queue a systemd job.
     Job {
         /// Unit name.
@@ -143,9 +166,11 @@ impl Action {
     /// The path this action owns, when it owns one.
     pub fn path(&self) -> Option<&str> {
         match self {
-            Action::File { path, .. } | Action::Link { path, .. } | Action::Remove { path } => {
-                Some(path)
-            }
+            Action::File { path, .. }
+            | Action::Link { path, .. }
+            | Action::Remove { path }
+            | Action::Withdraw { path, .. }
+            | Action::Restore { path, .. } => Some(path),
             _ => None,
         }
     }
@@ -158,6 +183,15 @@ pub enum Work {
     Do(Action),
     /// It cannot be done.
     Skip {
+        /// Why.
+        why: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// Nothing: it is no longer asked for, and stays all the same.
+    Keep {
+        /// Where it is, when it is one thing.
+        path: Option<String>,
         /// Why.
         why: String,
         /// What to do about it.
@@ -183,6 +217,30 @@ pub struct Step {
 pub struct Plan {
     /// The steps.
     pub steps: Vec<Step>,
+    /// Why it is not known in full what is asked for, where it is not.
+    pub unclear: Option<String>,
+    /// What of the inventory is of no more interest.
+    pub forget: Vec<String>,
+}
+
+impl Plan {
+    /// Number of the first step after those that let the machine's owner in: host
+    /// name, accounts and keys.
+    fn after_way_in(&self) -> usize {
+        let later = |s: &Step| match &s.work {
+            Work::Do(a) => !matches!(
+                a,
+                Action::Hostname(_)
+                    | Action::Account(_)
+                    | Action::Group(_)
+                    | Action::Password { .. }
+                    | Action::Keys { .. }
+            ),
+            Work::Skip { .. } | Work::Keep { .. } => false,
+        };
+        let first = self.steps.iter().position(later);
+        first.unwrap_or(self.steps.len())
+    }
 }
 
 /// Builds the plan. `inputs` come in rising order of precedence (OEM, vendor,
@@ -201,6 +259,7 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
         instance: Instance::new(metadata, view),
         view,
         steps: Vec::new(),
+        unclear: None,
     };
     hostname::add(&mut b, inputs, metadata)?;
     keys::add_core(&mut b, inputs, metadata);
@@ -227,7 +286,9 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
         }
     }
     Ok(Plan {
+        unclear: b.unclear,
         steps: last_wins(b.steps),
+        forget: Vec::new(),
     })
 }
 
@@ -270,6 +331,8 @@ struct Builder<'a> {
     instance: Instance,
     view: &'a dyn SystemView,
     steps: Vec<Step>,
+    /// Why it is not known in full what is asked for.
+    unclear: Option<String>,
 }
 
 impl Builder<'_> {
@@ -299,12 +362,25 @@ impl Builder<'_> {
             note: None,
         });
     }
+    /// Skips something of which it is not known what it would be.
+    fn puzzle(
+        &mut self,
+        resource: &str,
+        origin: Origin,
+        why: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let why = why.into();
+        self.unclear
+            .get_or_insert_with(|| format!("{resource} ({origin}): {why}"));
+        self.skip(resource, origin, why, hint);
+    }
     /// Replaces placeholders; an unknown value becomes a skipped step.
     fn expand(&mut self, resource: &str, origin: Origin, text: &str) -> Option<String> {
         match self.values.expand(text) {
             Ok(done) => Some(done),
             Err(unset) => {
-                self.skip(resource, origin, unset.to_string(), Some(unset.hint()));
+                self.puzzle(resource, origin, unset.to_string(), Some(unset.hint()));
                 None
             }
         }

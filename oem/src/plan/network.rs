@@ -1,27 +1,15 @@
 //! The provider's network configuration, as files for networkd and udev.
 
 use super::{Action, Layer, Origin, Plan, Step, Work};
-use crate::error::Result;
 use crate::network::nics::{Nic, any_fits, renames};
-use crate::network::{is_ours, model::Network, units};
-use crate::root::SystemView;
+use crate::network::{model::Network, units};
 
-/// What was written, a path a line: what is no longer asked for is removed.
-const RECORD: &str = "/var/lib/oem/network-units";
-
-/// Adds the units of `network` after host name, accounts and keys. Nothing is
-/// removed when there is no network: in the early stage it may yet be fetched.
-pub fn add(
-    plan: &mut Plan,
-    network: Option<&Network>,
-    cards: &[Nic],
-    view: &dyn SystemView,
-) -> Result<()> {
+/// Adds the units of `network` after host name, accounts and keys.
+pub fn add(plan: &mut Plan, network: Option<&Network>, cards: &[Nic]) {
     let Some(network) = network else {
-        return Ok(());
+        return;
     };
     let units = units(network);
-    let record: String = units.iter().map(|u| format!("{}\n", u.path)).collect();
     let mut steps = Vec::new();
     let layer = Origin::from(Layer::Network);
     let means_some = !network.links.is_empty();
@@ -41,24 +29,9 @@ pub fn add(
         };
         steps.push(step("network cards", layer, work));
     }
-    let old = view.read(RECORD)?.unwrap_or_default();
-    let old = String::from_utf8_lossy(&old).into_owned();
-    if units.is_empty() && old.is_empty() {
-        return Ok(());
+    if units.is_empty() && steps.is_empty() {
+        return;
     }
-    for path in old.lines().filter(|p| is_ours(p)) {
-        if !units.iter().any(|u| u.path == path) {
-            let path = path.to_owned();
-            let resource = format!("network unit {path}");
-            steps.push(step(&resource, layer, Work::Do(Action::Remove { path })));
-        }
-    }
-    // Before the units: one that is not in it would never be removed.
-    steps.push(step(
-        "network record",
-        layer,
-        Work::Do(file(RECORD, record)),
-    ));
     for unit in units {
         let origin = Origin {
             layer: Layer::Network.into(),
@@ -77,20 +50,8 @@ pub fn add(
         layer,
         Work::Do(Action::NetworkReload),
     ));
-    let first = plan.steps.iter().position(|s| match &s.work {
-        Work::Do(a) => !matches!(
-            a,
-            Action::Hostname(_)
-                | Action::Account(_)
-                | Action::Group(_)
-                | Action::Password { .. }
-                | Action::Keys { .. }
-        ),
-        Work::Skip { .. } => false,
-    });
-    let at = first.unwrap_or(plan.steps.len());
+    let at = plan.after_way_in();
     plan.steps.splice(at..at, steps);
-    Ok(())
 }
 
 /// Cards are renamed now and, by udev, at later boots. Names may go round in a

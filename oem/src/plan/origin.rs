@@ -1,13 +1,15 @@
 //! Whose wish something is: the layer, the part of what it sent, the line.
 
 use crate::cloudconfig::Spot;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Who asked for something, in rising order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
+    /// An earlier run, for what is no longer asked for.
+    Earlier,
     /// The OEM partition.
     Oem,
     /// Vendor-data of the provider.
@@ -98,6 +100,7 @@ impl PartialEq<Layer> for Sender {
 impl fmt::Display for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.layer {
+            Layer::Earlier => "earlier",
             Layer::Oem => "oem",
             Layer::VendorData => "vendor-data",
             Layer::Metadata => "metadata",

@@ -78,7 +78,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
 pub(super) fn add_refresh(b: &mut Builder<'_>) {
     let path_of = |step: &Step| match &step.work {
         Work::Do(action) => action.path().filter(|p| is_ours(p)).map(str::to_owned),
-        Work::Skip { .. } => None,
+        Work::Skip { .. } | Work::Keep { .. } => None,
     };
     let ours: Vec<(Origin, String)> = b
         .steps

@@ -1,6 +1,8 @@
 //! What was done, for people and programs. Never holds contents, only names,
 //! origins, states and hashes.
 
+pub mod drift;
+
 use crate::cloudconfig::Diagnostic;
 use crate::error::{Context as _, Error, Result};
 use crate::plan::Origin;
@@ -25,6 +27,8 @@ pub enum State {
     Skipped,
     /// Needs a running systemd; happens at the next boot.
     Deferred,
+    /// No longer asked for, and left in place for the reason given.
+    Kept,
     /// Tried, and failed.
     Failed,
 }
@@ -205,6 +209,7 @@ impl Report {
                 State::Unchanged => "unchanged",
                 State::Skipped => "skipped",
                 State::Deferred => "deferred",
+                State::Kept => "kept",
                 State::Failed => "failed",
             };
             let detail = r

@@ -27,12 +27,6 @@ pub const RUNTIME: &str = "/run/systemd/network/";
 /// Where udev finds its part at the next boot.
 pub const LASTING: &str = "/etc/systemd/network/";
 
-/// Whether a path is one of a file made here.
-pub fn is_ours(path: &str) -> bool {
-    let name = [RUNTIME, LASTING].iter().find_map(|d| path.strip_prefix(d));
-    name.is_some_and(|n| n.starts_with(PREFIX) && !n.contains('/'))
-}
-
 /// A file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
