@@ -75,6 +75,10 @@ const ASSETS: &[(&str, &str)] = &[
         include_str!("../../assets/usr/lib/systemd/system/ssh.service.d/10-host-key.conf"),
     ),
     (
+        "usr/lib/systemd/system/ssh.service.d/20-stays.conf",
+        include_str!("../../assets/usr/lib/systemd/system/ssh.service.d/20-stays.conf"),
+    ),
+    (
         "usr/lib/systemd/system/systemd-network-generator.service.d/10-holdfast.conf",
         include_str!(
             "../../assets/usr/lib/systemd/system/systemd-network-generator.service.d/10-holdfast.conf"

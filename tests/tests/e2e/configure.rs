@@ -36,7 +36,10 @@ const ANSWERS: &[(&str, &str)] = &[
         "getent passwd svc | cut -d: -f7; sudo getent shadow svc | cut -d: -f8",
         "/usr/sbin/nologin\n47481",
     ),
-    ("sudo wc -l < /home/alice/.ssh/authorized_keys.d/oem", "1"),
+    (
+        "sudo cat /home/alice/.ssh/authorized_keys.d/oem | wc -l",
+        "1",
+    ),
     (
         "sudo cat /home/alice/late; sudo stat -c '%U:%G %a' /home/alice/late",
         "latealice:admins 640",
@@ -175,7 +178,7 @@ fn most_keys_at_once_and_again() -> Result<()> {
     let guest = Guest::boot(name, &config)?;
     answers(&guest)?;
     guest.expect(
-        "sudo grep -c early /var/log/early; sudo wc -l < /var/log/each",
+        "sudo grep -c early /var/log/early; sudo cat /var/log/each | wc -l",
         "2\n2",
     )?;
     guest.shut_down()
