@@ -45,7 +45,6 @@ const ANSWERS: &[(&str, &str)] = &[
         "latealice:admins 640",
     ),
     ("cat /etc/motd", "private 10.~, public ~, not $private_ipv4"),
-    ("sysctl -n vm.swappiness vm.dirty_ratio", "7\n33"),
     (
         "cat /etc/sysctl.d/90-many.conf",
         "vm.swappiness=7\nvm.dirty_ratio=33",
@@ -110,7 +109,7 @@ fn answers(guest: &Guest) -> Result<()> {
     guest.expect_healthy()?;
     let mut wrong = Vec::new();
     for (command, want) in ANSWERS {
-        let got = guest.sh(command)?;
+        let got = guest.sh(command).unwrap_or_else(|e| e.chain());
         if !fits(&got, want) {
             wrong.push(format!("`{command}`: {got:?}, not {want:?}"));
         }
