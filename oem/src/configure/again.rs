@@ -200,15 +200,18 @@ fn what_is_left_behind_is_told() {
     write("etc/app/deep/other", "put there by hand");
     let root = Root::open(temp.path()).unwrap();
     let fetched = sent(LITTLE);
-    let report = configure(
-        &root,
-        Report::default(),
-        None,
-        &fetched,
-        Reach::Kept,
-        Heard::Whole,
-    )
-    .unwrap();
+    let again = || {
+        configure(
+            &root,
+            Report::default(),
+            None,
+            &fetched,
+            Reach::Kept,
+            Heard::Whole,
+        )
+        .unwrap()
+    };
+    let report = again();
     assert!(report.is_good(), "{}", report.render());
     let read = |path: &str| fs::read_to_string(temp.path().join(path)).ok();
     assert_eq!(read("etc/app/a.conf").unwrap(), "changed by hand");
@@ -239,17 +242,6 @@ fn what_is_left_behind_is_told() {
     );
 
     // A newer release of the image: its file follows, unless somebody changes it.
-    let again = || {
-        configure(
-            &root,
-            Report::default(),
-            None,
-            &fetched,
-            Reach::Kept,
-            Heard::Whole,
-        )
-        .unwrap()
-    };
     write("usr/share/holdfast/etc/motd", "the newer image's");
     again();
     assert_eq!(read("etc/motd").unwrap(), "the newer image's");

@@ -7,31 +7,12 @@ pub fn decode(url: &str) -> Option<Vec<u8>> {
         .filter(|s| s.eq_ignore_ascii_case("data:"))
         .and(url.get(5..))?;
     let (kind, data) = rest.split_once(',')?;
-    let bytes = percent_decoded(data);
+    let bytes = super::unpack::escapes(data.as_bytes(), b'%');
     if kind.trim_end().to_ascii_lowercase().ends_with(";base64") {
         super::unpack::decode_base64(&bytes)
     } else {
         Some(bytes)
     }
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, next)) = rest.split_first() {
-        let digit = |i: usize| next.get(i).and_then(|b| char::from(*b).to_digit(16));
-        match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.extend(u8::try_from(high * 16 + low));
-                rest = &next[2..];
-            }
-            _ => {
-                out.push(*first);
-                rest = next;
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

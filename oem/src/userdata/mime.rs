@@ -246,20 +246,7 @@ fn quoted_printable(body: &[u8]) -> Vec<u8> {
                 _ => (text, &b""[..]),
             },
         };
-        let mut bytes = text;
-        while let Some((first, next)) = bytes.split_first() {
-            let digit = |i: usize| next.get(i).and_then(|b| char::from(*b).to_digit(16));
-            match (first, digit(0), digit(1)) {
-                (b'=', Some(high), Some(low)) => {
-                    out.extend(u8::try_from(high * 16 + low));
-                    bytes = &next[2..];
-                }
-                _ => {
-                    out.push(*first);
-                    bytes = next;
-                }
-            }
-        }
+        out.extend(super::unpack::escapes(text, b'='));
         out.extend_from_slice(end);
     }
     out

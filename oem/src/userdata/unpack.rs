@@ -74,3 +74,24 @@ pub fn decode_base64(bytes: &[u8]) -> Option<Vec<u8>> {
         .collect();
     ANY.decode(compact).ok()
 }
+
+/// Bytes in which `mark` and two hexadecimal digits stand for a byte: `%41`, `=41`. What
+/// is no such escape stays as it is.
+pub fn escapes(bytes: &[u8], mark: u8) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, next)) = rest.split_first() {
+        let digit = |i: usize| next.get(i).and_then(|b| char::from(*b).to_digit(16));
+        match (*first == mark, digit(0), digit(1)) {
+            (true, Some(high), Some(low)) => {
+                out.extend(u8::try_from(high * 16 + low));
+                rest = &next[2..];
+            }
+            _ => {
+                out.push(*first);
+                rest = next;
+            }
+        }
+    }
+    out
+}
