@@ -18,6 +18,7 @@ pub mod metadata;
 pub mod net;
 pub mod network;
 pub mod plan;
+pub mod provider;
 pub mod root;
 pub mod source;
 pub mod status;

@@ -1,6 +1,7 @@
 //! What a source hands over: metadata in one shape for every provider, and the
 //! raw user-data and vendor-data.
 
+use crate::cloudconfig::Password;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -86,4 +87,7 @@ pub struct Fetched {
     pub network: Option<Vec<u8>>,
     /// The metadata.
     pub metadata: Metadata,
+    /// Passwords to set. In no copy and no print.
+    #[serde(skip)]
+    pub passwords: Vec<Password>,
 }

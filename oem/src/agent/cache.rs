@@ -89,6 +89,7 @@ fn load_from(root: &Root, dir: &str) -> Result<Option<Fetched>> {
         vendor_data: root.read(&format!("{dir}/vendor-data"))?,
         network: root.read(&format!("{dir}/network-config"))?,
         metadata: document.metadata,
+        passwords: Vec::new(),
     }))
 }
 
@@ -140,7 +141,7 @@ fn keep(root: &Root, path: &str, content: Option<&[u8]>) -> Result<()> {
 }
 
 /// A directory name for an instance; without an id, the machine stands for it.
-fn directory(fetched: &Fetched, evidence: &Evidence) -> String {
+pub(super) fn directory(fetched: &Fetched, evidence: &Evidence) -> String {
     let machine = &evidence.dmi.product_uuid;
     instance_name(fetched.metadata.instance_id.as_deref().unwrap_or(machine))
 }

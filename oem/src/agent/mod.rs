@@ -7,25 +7,30 @@
 
 mod addresses;
 mod cache;
+mod dialogue;
 mod rivals;
 
 use crate::detect::{self, Candidate, Certainty, Detection, Drives, Evidence};
 use crate::error::{Context, Result};
-use crate::http::Http;
+use crate::http::{Detour, Http};
 use crate::metadata::Fetched;
 use crate::net::{self, Wake};
 use crate::root::Root;
-use crate::source::{Endpoints, Found, Scene};
+use crate::source::{Found, Scene};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use cache::{RUNTIME, fetched};
+pub use dialogue::Dialogue;
 
 /// How long after an event to look again.
 const BURST: Duration = Duration::from_millis(20);
+/// Time for a request cut by its deadline to report itself.
+const MARGIN: Duration = Duration::from_millis(250);
 
 /// Time limits. Nothing that leads to sshd waits for them; they bound how long
 /// the rest of the boot waits for configuration.
@@ -40,6 +45,10 @@ pub struct Budget {
     pub known: Duration,
     /// The same when nothing speaks for any provider.
     pub unknown: Duration,
+    /// For a password server, asked before anything is applied.
+    pub password: Duration,
+    /// For telling how it went, after all is applied.
+    pub report: Duration,
 }
 
 impl Default for Budget {
@@ -49,6 +58,8 @@ impl Default for Budget {
             online: Duration::from_secs(30),
             known: Duration::from_secs(15),
             unknown: Duration::from_secs(5),
+            password: Duration::from_secs(5),
+            report: Duration::from_secs(20),
         }
     }
 }
@@ -58,8 +69,8 @@ impl Default for Budget {
 pub struct Surroundings {
     /// Time limits.
     pub budget: Budget,
-    /// Where services are.
-    pub endpoints: Endpoints,
+    /// Where connections go in place of the services' own addresses.
+    pub detour: Option<Detour>,
     /// Our addresses.
     pub addresses: fn() -> Vec<IpAddr>,
 }
@@ -68,7 +79,7 @@ impl Default for Surroundings {
     fn default() -> Self {
         Surroundings {
             budget: Budget::default(),
-            endpoints: Endpoints::default(),
+            detour: None,
             addresses: net::addresses,
         }
     }
@@ -178,31 +189,33 @@ pub enum Stage {
 /// The runtime or the HTTP client cannot be set up; sources that fail are
 /// attempts in the outcome.
 pub fn run(stage: Stage, root: &Root, surroundings: &Surroundings) -> Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .environment(|| "cannot set up the event loop".to_owned())?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let drives = Drives::watch(root.path());
+        let http = Http::new(Wake::kernel())?.detoured(surroundings.detour.clone());
         match stage {
-            Stage::Local => Ok(local(root, surroundings, &drives).await),
-            Stage::Network => {
-                network(root, surroundings, &drives, &Http::new(Wake::kernel())?).await
-            }
+            Stage::Local => Ok(local(root, surroundings, &drives, &http).await),
+            Stage::Network => network(root, surroundings, &drives, &http).await,
         }
     })
 }
 
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .environment(|| "cannot set up the event loop".to_owned())
+}
+
 /// The early stage: drives only.
-async fn local(root: &Root, surroundings: &Surroundings, drives: &Drives) -> Outcome {
+async fn local(root: &Root, surroundings: &Surroundings, drives: &Drives, http: &Http) -> Outcome {
     let limit = Instant::now() + surroundings.budget.drives;
-    let mut wake = Wake::kernel();
+    let mut wake = http.wake();
     loop {
         // Asked first: what comes after the look is seen by the next one.
         let settled = drives.are_settled();
-        let (scene, detection) = look(root.path(), surroundings);
+        let (scene, detection) = look(root.path());
         let mut outcome = Outcome::new(detection);
-        if let Some(found) = local_data(&scene, &mut outcome) {
+        if let Some(found) = local_data(&scene, http, limit, &mut outcome).await {
             accept(root, &scene.evidence, found, &mut outcome);
             return outcome;
         }
@@ -230,9 +243,9 @@ async fn network(
     let mut limit = Instant::now() + surroundings.budget.online;
     let (scene, mut outcome) = loop {
         let settled = drives.are_settled();
-        let (scene, detection) = look(root.path(), surroundings);
+        let (scene, detection) = look(root.path());
         let mut outcome = Outcome::new(detection);
-        let local = local_data(&scene, &mut outcome);
+        let local = local_data(&scene, http, limit, &mut outcome).await;
         let own = (surroundings.addresses)();
         // Leases, addresses and drives all arrive as kernel events. Drives are
         // waited for as well as addresses: they seldom tell the machine's own.
@@ -287,25 +300,24 @@ async fn event(wake: &mut Wake, drives: &Drives, settled: bool) {
     }
 }
 
-fn look(root: &Path, surroundings: &Surroundings) -> (Scene, Detection) {
+fn look(root: &Path) -> (Scene, Detection) {
     let (evidence, detection) = detect::run(root);
-    let endpoints = surroundings.endpoints.clone();
-    (
-        Scene {
-            root: root.to_owned(),
-            evidence,
-            endpoints,
-        },
-        detection,
-    )
+    let root = root.to_owned();
+    (Scene { root, evidence }, detection)
 }
 
 /// The first local source, in order, that has data.
-fn local_data(scene: &Scene, outcome: &mut Outcome) -> Option<Found> {
+async fn local_data(
+    scene: &Scene,
+    http: &Http,
+    deadline: Instant,
+    outcome: &mut Outcome,
+) -> Option<Found> {
     for candidate in outcome.detection.candidates.clone() {
-        for source in candidate.sources.iter().filter(|s| s.is_local()) {
-            match source.read(scene) {
-                Ok(Some(found)) => {
+        for source in candidate.sources.iter().filter(|s| s.local) {
+            match (source.fetch)(scene, http, deadline).await {
+                Ok(Some(mut found)) => {
+                    found.is_from(&candidate);
                     outcome.note(&candidate, source.to_string(), "has data".into(), true);
                     return Some(found);
                 }
@@ -318,6 +330,19 @@ fn local_data(scene: &Scene, outcome: &mut Outcome) -> Option<Found> {
         }
     }
     None
+}
+
+impl Found {
+    /// The platform's own name for itself goes before that of a layout.
+    fn is_from(&mut self, candidate: &Candidate) {
+        if candidate.certainty >= Certainty::Certain {
+            let fetched = &mut self.fetched;
+            candidate.provider.clone_into(&mut fetched.provider);
+            candidate
+                .provider
+                .clone_into(&mut fetched.metadata.provider);
+        }
+    }
 }
 
 fn accept(root: &Root, evidence: &Evidence, found: Found, outcome: &mut Outcome) {

@@ -1,6 +1,6 @@
 //! Asks every network source of every candidate at once, with one deadline.
 
-use super::Outcome;
+use super::{MARGIN, Outcome};
 use crate::detect::Candidate;
 use crate::error::Result;
 use crate::http::Http;
@@ -12,8 +12,6 @@ use tokio::time::{Instant, timeout_at};
 /// How long better ranked rivals may still answer once one has. EC2's paths
 /// answer on OpenStack too, a moment before OpenStack's own.
 const GRACE: Duration = Duration::from_secs(1);
-/// Time for a request cut by the deadline to report itself.
-const MARGIN: Duration = Duration::from_millis(250);
 
 /// The best ranked source that has data before `deadline`.
 pub(super) async fn ask(
@@ -22,21 +20,21 @@ pub(super) async fn ask(
     deadline: Instant,
     outcome: &mut Outcome,
 ) -> Option<Found> {
-    let rivals: Vec<(Candidate, Source)> = outcome
+    let rivals: Vec<(Candidate, &'static Source)> = outcome
         .detection
         .candidates
         .iter()
         .flat_map(|c| {
             c.sources
                 .iter()
-                .filter(|s| !s.is_local())
+                .filter(|s| !s.local)
                 .map(|s| (c.clone(), *s))
         })
         .collect();
     let mut race = JoinSet::new();
     for (rank, (_, source)) in rivals.iter().enumerate() {
         let (source, scene, http) = (*source, scene.clone(), http.clone());
-        race.spawn(async move { (rank, source.fetch(&scene, &http, deadline).await) });
+        race.spawn(async move { (rank, (source.fetch)(&scene, &http, deadline).await) });
     }
     let mut answers: Vec<Option<Result<Option<Found>>>> = rivals.iter().map(|_| None).collect();
     let mut limit = deadline + MARGIN;
@@ -57,7 +55,10 @@ pub(super) async fn ask(
     let mut best = None;
     for ((candidate, source), answer) in rivals.iter().zip(answers) {
         let (result, data) = match answer {
-            Some(Ok(Some(found))) => ("has data".to_owned(), Some(found)),
+            Some(Ok(Some(mut found))) => {
+                found.is_from(candidate);
+                ("has data".to_owned(), Some(found))
+            }
             Some(Ok(None)) => ("no such service".to_owned(), None),
             Some(Err(e)) => (e.chain(), None),
             None => ("no answer yet".to_owned(), None),

@@ -13,19 +13,21 @@ fn machine(vendor: &str) -> tempfile::TempDir {
     dir
 }
 
-fn surroundings(url: &str) -> Surroundings {
+/// The double at `port` stands for what is at the metadata address; nothing else is
+/// reached.
+fn surroundings(port: Option<u16>) -> Surroundings {
+    let to =
+        |port: u16| Detour::default().with("169.254.169.254:80", ([127, 0, 0, 1], port).into());
     Surroundings {
         budget: Budget {
             drives: Duration::from_millis(100),
             online: Duration::from_millis(100),
             known: Duration::from_millis(900),
             unknown: Duration::from_millis(900),
+            password: Duration::from_millis(900),
+            report: Duration::from_millis(900),
         },
-        endpoints: Endpoints {
-            link_local: vec![url.into()],
-            router_port: 1,
-            router_name: None,
-        },
+        detour: Some(port.map(to).unwrap_or_default()),
         addresses: || vec!["10.0.0.5".parse().unwrap()],
     }
 }
@@ -34,7 +36,7 @@ fn network_stage(dir: &Path, surroundings: &Surroundings) -> Outcome {
     run(Stage::Network, &Root::open(dir).unwrap(), surroundings).unwrap()
 }
 
-const DEAD: &str = "http://127.0.0.1:1";
+const DEAD: Option<u16> = None;
 
 #[test]
 fn keeps_what_it_fetched_and_falls_back_to_it() {
@@ -43,7 +45,7 @@ fn keeps_what_it_fetched_and_falls_back_to_it() {
         ("GET /latest/user-data", ok("#cloud-config\n")),
     ]);
     let dir = machine("Amazon EC2");
-    let first = network_stage(dir.path(), &surroundings(&double.url));
+    let first = network_stage(dir.path(), &surroundings(Some(double.port)));
     let data = first.data.clone().unwrap();
     assert_eq!((data.origin, data.new_instance), (Origin::Fresh, true));
     assert!(!first.is_silent() && data.whole);
@@ -56,7 +58,7 @@ fn keeps_what_it_fetched_and_falls_back_to_it() {
         );
         assert_eq!(fs::read(&path).unwrap(), b"#cloud-config\n");
     }
-    let again = network_stage(dir.path(), &surroundings(&double.url));
+    let again = network_stage(dir.path(), &surroundings(Some(double.port)));
     assert!(!again.data.unwrap().new_instance);
 
     let silent = network_stage(dir.path(), &surroundings(DEAD));
@@ -83,7 +85,7 @@ fn hostile_instance_ids_stay_in_their_directory() {
     for id in ["../../../etc", ".", "a/b", "x y"] {
         let double = serve(&[("GET /latest/meta-data/instance-id", ok(id))]);
         let dir = machine("Amazon EC2");
-        let outcome = network_stage(dir.path(), &surroundings(&double.url));
+        let outcome = network_stage(dir.path(), &surroundings(Some(double.port)));
         assert!(outcome.data.is_some());
         let names: Vec<_> = fs::read_dir(dir.path().join("var/lib/oem/instances"))
             .unwrap()
@@ -106,7 +108,7 @@ fn silence_ends_with_the_budget() {
     for (vendor, known) in [("Amazon EC2", true), ("QEMU", false)] {
         let dir = machine(vendor);
         let start = std::time::Instant::now();
-        let outcome = network_stage(dir.path(), &surroundings(&double.url));
+        let outcome = network_stage(dir.path(), &surroundings(Some(double.port)));
         assert!(
             start.elapsed() < Duration::from_secs(2),
             "{:?}",
@@ -126,7 +128,7 @@ fn rivals_are_ranked() {
         ("GET /latest/meta-data/instance-id", ok("i-1")),
     ]);
     let dir = machine("QEMU");
-    let outcome = network_stage(dir.path(), &surroundings(&double.url));
+    let outcome = network_stage(dir.path(), &surroundings(Some(double.port)));
     assert_eq!(outcome.data.unwrap().fetched.provider, "openstack");
     assert_eq!(outcome.attempts.iter().filter(|a| a.used).count(), 1);
 }
@@ -186,7 +188,7 @@ fn the_local_stage_does_not_wait() {
 #[test]
 fn guesses_wait_for_ipv4_but_not_forever() {
     let double = serve(&[("GET /latest/meta-data/instance-id", ok("i-1"))]);
-    let mut surroundings = surroundings(&double.url);
+    let mut surroundings = surroundings(Some(double.port));
     surroundings.budget.online = Duration::from_secs(60);
     surroundings.budget.unknown = Duration::from_millis(600);
     surroundings.addresses = || vec!["2001:db8::5".parse().unwrap()];

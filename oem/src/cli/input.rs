@@ -72,6 +72,7 @@ impl InputArgs {
             vendor_data: optional(&self.vendor_data)?,
             network: optional(&self.network_config)?,
             metadata,
+            passwords: Vec::new(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The two stages of a boot, as the units run them.
 
 use super::input::{InputArgs, OEM_CONFIG};
-use crate::agent::{self, Origin, Outcome, Stage, Surroundings};
+use crate::agent::{self, Dialogue, Origin, Outcome, Stage, Surroundings};
 use crate::configure::{Heard, Reach, configure};
 use crate::error::Result;
 use crate::metadata::{Fetched, INSTANCES};
@@ -57,7 +57,26 @@ pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Repor
         Stage::Local => Reach::Kept,
         Stage::Network => Reach::Ask,
     };
-    let report = configure(root, news, oem.as_deref(), &fetched, reach, heard)?;
+    let surroundings = Surroundings::default();
+    // Who is silent, and asked again soon, has not been told anything yet.
+    let dialogue = match stage {
+        Stage::Network if !silent => Dialogue::with(&fetched, root, &surroundings)?,
+        _ => None,
+    };
+    let report = configure(root, news, oem.as_deref(), &fetched, reach, heard);
+    let report = match (report, &dialogue) {
+        (Ok(mut report), Some(dialogue)) => {
+            dialogue.hold(&mut report);
+            report.write(root)?;
+            report
+        }
+        (Err(e), Some(dialogue)) => {
+            // That it cannot be told is the lesser evil.
+            let _ = dialogue.report(Some(&e.chain()));
+            return Err(e);
+        }
+        (report, None) => report?,
+    };
     let code = if silent {
         3
     } else {

@@ -1,9 +1,11 @@
 //! From what was fetched to a configured machine: `decode -> parse -> plan ->
 //! apply -> report`.
 
+mod given;
 mod merge;
 mod remote;
 
+pub use given::set_passwords;
 pub use remote::{Reach, Remote};
 
 use crate::apply::{Bus, Systemd, apply};
@@ -107,6 +109,7 @@ impl Intake {
                 intake.take(layer, &mut userdata::open(bytes, &mut around));
             }
         }
+        intake.inputs.extend(given::input(&fetched.passwords));
         if let Some(bytes) = &fetched.network {
             intake.add_network(bytes);
         }

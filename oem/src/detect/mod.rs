@@ -1,21 +1,19 @@
 //! Finds out which provider this machine runs on.
 //!
 //! [`Evidence::gather`] does the reading, [`detect`] is a pure function over
-//! what it found. A provider is one file in `providers/` and one line in
-//! [`PROVIDERS`].
+//! what it found. Who there is to be found is in [`crate::provider`].
 
 pub mod cmdline;
 mod drives;
 mod evidence;
-mod providers;
 
+use crate::provider::{PROVIDERS, Provider, by_name};
 use crate::source::Source;
 use serde::Serialize;
 use std::path::Path;
 
 pub use drives::Drives;
 pub use evidence::{Disk, Dmi, Evidence};
-pub use providers::PROVIDERS;
 
 /// How sure a clue makes us. Later variants beat earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,24 +51,20 @@ impl Clue {
             reason: reason.into(),
         })
     }
-}
 
-/// A line of the provider table.
-#[derive(Debug)]
-pub struct Provider {
-    /// Name in OEM files, on the command line and in reports.
-    pub name: &'static str,
-    /// Name for people.
-    pub title: &'static str,
-    /// Other spellings a pin may use.
-    pub aliases: &'static [&'static str],
-    /// What speaks for it.
-    pub detect: fn(&Evidence) -> Option<Clue>,
-    /// Where its data may be, in order of preference. Empty: this version only
-    /// recognises the provider.
-    pub sources: &'static [Source],
-    /// Whether to ask its network sources when nothing speaks for any provider.
-    pub guess: bool,
+    /// The SMBIOS string `name` has one of the values `wanted`.
+    pub(crate) fn is(name: &str, value: &str, wanted: &[&str]) -> Option<Clue> {
+        wanted
+            .contains(&value)
+            .then(|| Clue::certain(format!("DMI {name} is `{value}`")))?
+    }
+
+    /// The SMBIOS string `name` starts with `prefix`.
+    pub(crate) fn starts(name: &str, value: &str, prefix: &str) -> Option<Clue> {
+        value
+            .starts_with(prefix)
+            .then(|| Clue::certain(format!("DMI {name} is `{value}`")))?
+    }
 }
 
 /// A provider the agent will ask.
@@ -85,7 +79,7 @@ pub struct Candidate {
     /// Why.
     pub reason: String,
     /// Where its data may be, in order of preference.
-    pub sources: Vec<Source>,
+    pub sources: Vec<&'static Source>,
 }
 
 /// A provider that will not be asked although something speaks for it.
@@ -116,7 +110,7 @@ impl Detection {
     /// Whether a drive that appears later could hold what is looked for.
     pub fn may_be_on_a_drive(&self) -> bool {
         let mut sources = self.candidates.iter().flat_map(|c| &c.sources);
-        !self.is_known() || sources.any(|s| s.is_local())
+        !self.is_known() || sources.any(|s| s.local)
     }
 
     /// Whether at least one candidate rests on evidence.
@@ -152,8 +146,8 @@ pub fn detect(evidence: &Evidence) -> Detection {
             None
         }
     });
-    let mut clues: Vec<(&Provider, Clue)> = Vec::new();
-    for provider in PROVIDERS {
+    let mut clues: Vec<(&'static Provider, Clue)> = Vec::new();
+    for provider in PROVIDERS.iter().copied() {
         let clue = match &pin {
             Some((pinned, by)) if pinned.name == provider.name => Some(Clue {
                 certainty: Certainty::Pinned,
@@ -204,13 +198,6 @@ pub fn detect(evidence: &Evidence) -> Detection {
         out.candidates.extend(guesses);
     }
     out
-}
-
-/// The table line called `name` or one of its aliases, case ignored.
-pub fn by_name(name: &str) -> Option<&'static Provider> {
-    PROVIDERS.iter().find(|p| {
-        p.name.eq_ignore_ascii_case(name) || p.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
-    })
 }
 
 fn candidate(provider: &'static Provider, clue: Clue) -> Candidate {

@@ -3,16 +3,22 @@
 //! Bodies and header values are never logged.
 
 mod backoff;
+mod detour;
 #[cfg(test)]
 pub(crate) mod double;
+mod target;
 
 use crate::error::{Context, Error, Result};
 use crate::net::Wake;
 use backoff::Backoff;
-use reqwest::{Client, Method, Url, redirect};
-use std::path::Path;
+use reqwest::header::{CONTENT_LENGTH, HOST, HeaderMap, LOCATION};
+use reqwest::{Client, Method, redirect};
+use std::sync::Arc;
 use std::time::Duration;
+use target::Target;
 use tokio::time::{Instant, timeout, timeout_at};
+
+pub use detour::Detour;
 
 /// Largest user-data accepted, in bytes; also the default cap on answers.
 pub const MAX_BODY: usize = 16 << 20;
@@ -21,6 +27,60 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 5;
 
+/// Statuses that say "not now" whoever sends them.
+pub fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 410 | 425 | 429 | 500..)
+}
+
+/// What to ask for. Not printable: bodies and headers hold secrets.
+#[derive(Clone)]
+pub struct Request<'a> {
+    method: Method,
+    url: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    body: Vec<u8>,
+    again: fn(u16) -> bool,
+}
+
+impl<'a> Request<'a> {
+    fn new(method: Method, url: &'a str) -> Self {
+        Request {
+            method,
+            url,
+            headers: &[],
+            body: Vec::new(),
+            again: is_passing,
+        }
+    }
+    /// GET `url`.
+    pub fn get(url: &'a str) -> Self {
+        Self::new(Method::GET, url)
+    }
+    /// PUT an empty body to `url`.
+    pub fn put(url: &'a str) -> Self {
+        Self::new(Method::PUT, url)
+    }
+    /// POST `body` to `url`.
+    pub fn post(url: &'a str, body: Vec<u8>) -> Self {
+        Request {
+            body,
+            ..Self::new(Method::POST, url)
+        }
+    }
+    /// With these headers.
+    #[must_use]
+    pub fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
+        self.headers = headers;
+        self
+    }
+    /// Retried when the status is one of these, in place of [`is_passing`].
+    #[must_use]
+    pub fn again(mut self, again: fn(u16) -> bool) -> Self {
+        self.again = again;
+        self
+    }
+}
+
 /// An answer that settles the question: it is not worth asking again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -28,12 +88,23 @@ pub struct Reply {
     pub status: u16,
     /// Body.
     pub body: Vec<u8>,
+    headers: HeaderMap,
 }
 
 impl Reply {
     /// The body of a success, `None` for any other status.
     pub fn found(self) -> Option<Vec<u8>> {
-        (200..300).contains(&self.status).then_some(self.body)
+        self.is_success().then_some(self.body)
+    }
+
+    /// Whether the status is one of success.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The first value of a header, name in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 }
 
@@ -43,6 +114,7 @@ pub struct Http {
     /// For plain HTTP to IP addresses, which is what nearly all services are.
     numeric: Client,
     wake: Wake,
+    detour: Option<Arc<Detour>>,
 }
 
 /// Why one try failed.
@@ -60,9 +132,17 @@ impl Http {
         // Fails only when one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Http {
-            numeric: client(false)?,
+            numeric: builder(false).build().environment(no_client)?,
             wake,
+            detour: None,
         })
+    }
+
+    /// The same, whose connections all go where `detour` says, or nowhere.
+    #[must_use]
+    pub fn detoured(mut self, detour: Option<Detour>) -> Http {
+        self.detour = detour.map(Arc::new);
+        self
     }
 
     /// The subscription this client's retries listen to.
@@ -73,60 +153,55 @@ impl Http {
     /// GETs `url`, retrying until `deadline`.
     ///
     /// # Errors
-    /// No final answer before the deadline, a bad URL, an answer over [`MAX_BODY`].
+    /// As [`Http::send`].
     pub async fn get(
         &self,
         url: &str,
         headers: &[(&str, &str)],
         deadline: Instant,
     ) -> Result<Reply> {
-        self.ask(Method::GET, url, headers, deadline).await
+        self.send(&Request::get(url).headers(headers), deadline)
+            .await
     }
 
     /// PUTs an empty body to `url`, retrying until `deadline`.
     ///
     /// # Errors
-    /// As [`Http::get`].
+    /// As [`Http::send`].
     pub async fn put(
         &self,
         url: &str,
         headers: &[(&str, &str)],
         deadline: Instant,
     ) -> Result<Reply> {
-        self.ask(Method::PUT, url, headers, deadline).await
+        self.send(&Request::put(url).headers(headers), deadline)
+            .await
     }
 
-    async fn ask(
-        &self,
-        method: Method,
-        url: &str,
-        headers: &[(&str, &str)],
-        deadline: Instant,
-    ) -> Result<Reply> {
-        let parsed = Url::parse(url).input(|| "a URL cannot be parsed".to_owned())?;
-        if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(Error::input(format!(
-                "{} is not an HTTP URL",
-                shown(&parsed)
-            )));
-        }
+    /// Asks, retrying until `deadline`. The URL's host may be an IPv6 address with a
+    /// zone (`[fe80::1%25eth0]`, RFC 6874).
+    ///
+    /// # Errors
+    /// No final answer before the deadline, a bad URL, an answer over [`MAX_BODY`].
+    pub async fn send(&self, request: &Request<'_>, deadline: Instant) -> Result<Reply> {
+        let target = Target::parse(request.url)?;
         let mut backoff = Backoff::default();
         let mut wake = self.wake.clone();
         let mut tries = 0;
         loop {
             tries += 1;
             let limit = deadline.min(Instant::now() + REQUEST_TIMEOUT);
-            let cause = match timeout_at(limit, self.once(&method, &parsed, headers)).await {
+            let cause = match timeout_at(limit, self.follow(request, target.clone())).await {
                 Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(Failure::Final(error))) => return Err(error),
                 Ok(Err(Failure::Retry(cause))) => cause,
                 Err(_) => "no answer".to_owned(),
             };
-            tracing::debug!("{method} {}: {cause}", shown(&parsed));
+            tracing::debug!("{} {target}: {cause}", request.method);
             let now = Instant::now();
             let pause = backoff.next();
             if now + pause >= deadline {
-                let what = format!("{} gave no answer in time ({tries} tries)", shown(&parsed));
+                let what = format!("{target} gave no answer in time ({tries} tries)");
                 return Err(Error::environment(what).because(cause));
             }
             // Not at once after an event: they come in bursts.
@@ -135,98 +210,99 @@ impl Http {
         }
     }
 
+    /// One try, with redirects as far as they stay on the host.
+    async fn follow(
+        &self,
+        request: &Request<'_>,
+        mut target: Target,
+    ) -> std::result::Result<Reply, Failure> {
+        let mut redirects = 0;
+        loop {
+            let reply = self.once(request, &target).await?;
+            let is_redirect = matches!(reply.status, 301 | 302 | 303 | 307 | 308);
+            let next = reply
+                .headers
+                .get(LOCATION)
+                .and_then(|to| target.on_same_host(to.to_str().ok()?));
+            match next {
+                Some(next)
+                    if is_redirect
+                        && request.method == Method::GET
+                        && redirects < MAX_REDIRECTS =>
+                {
+                    target = next;
+                    redirects += 1;
+                }
+                _ => return Ok(reply),
+            }
+        }
+    }
+
     async fn once(
         &self,
-        method: &Method,
-        url: &Url,
-        headers: &[(&str, &str)],
+        asked: &Request<'_>,
+        target: &Target,
     ) -> std::result::Result<Reply, Failure> {
-        let client = self.client_for(url)?;
-        let mut request = client.request(method.clone(), url.clone());
-        for (name, value) in headers {
+        let (client, url, host) = self.way_to(target)?;
+        let mut request = client.request(asked.method.clone(), url);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        for (name, value) in asked.headers {
             request = request.header(*name, *value);
         }
-        if method == Method::PUT {
-            request = request.header("Content-Length", "0");
+        if !asked.body.is_empty() {
+            request = request.body(asked.body.clone());
+        } else if asked.method != Method::GET {
+            request = request.header(CONTENT_LENGTH, "0");
         }
         let retry = |e: reqwest::Error| Failure::Retry(innermost(&e));
         let mut response = request.send().await.map_err(|e| {
             if e.is_builder() {
-                let what = format!("{} cannot be requested", shown(url));
+                let what = format!("{target} cannot be requested");
                 return Failure::Final(Error::input(what).because(innermost(&e)));
             }
             retry(e)
         })?;
         let status = response.status().as_u16();
-        if matches!(status, 408 | 410 | 425 | 429 | 500..) {
+        if (asked.again)(status) {
             return Err(Failure::Retry(format!("HTTP status {status}")));
         }
+        let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(retry)? {
             if body.len() + chunk.len() > MAX_BODY {
-                let what = format!("the answer of {} is over {MAX_BODY} bytes", shown(url));
+                let what = format!("the answer of {target} is over {MAX_BODY} bytes");
                 let hint = "put less into user-data, and #include the rest";
                 return Err(Failure::Final(Error::input(what).hint(hint)));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Reply { status, body })
-    }
-
-    /// Name servers and search domains arrive with a lease, while we retry, and
-    /// the resolver reads its configuration once: a name gets a fresh client.
-    fn client_for(&self, url: &Url) -> std::result::Result<Client, Failure> {
-        let secure = url.scheme() == "https";
-        let numeric = url.host_str().is_some_and(|h| {
-            h.trim_matches(['[', ']'])
-                .parse::<std::net::IpAddr>()
-                .is_ok()
-        });
-        if numeric && !secure {
-            return Ok(self.numeric.clone());
-        }
-        // Without the file, the resolver would ask public servers.
-        if !numeric && !Path::new("/etc/resolv.conf").exists() {
-            return Err(Failure::Retry("no name servers known yet".to_owned()));
-        }
-        client(secure).map_err(Failure::Final)
+        Ok(Reply {
+            status,
+            body,
+            headers,
+        })
     }
 }
 
-fn client(secure: bool) -> Result<Client> {
-    let mut builder = Client::builder()
+/// A client that reads the system's certificates, if it is to be `secure`: they may
+/// not be there.
+fn builder(secure: bool) -> reqwest::ClientBuilder {
+    let builder = Client::builder()
         .no_proxy()
         .user_agent(concat!("holdfast-oem/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(redirect::Policy::custom(|attempt| {
-            let same_host = attempt.previous().last().is_some_and(|from| {
-                from.host() == attempt.url().host()
-                    && (from.scheme() == attempt.url().scheme() || from.scheme() == "http")
-            });
-            if same_host && attempt.previous().len() <= MAX_REDIRECTS {
-                attempt.follow()
-            } else {
-                attempt.stop()
-            }
-        }));
-    if !secure {
-        // Spares reading the system's certificates, which may not be there.
-        builder = builder.tls_certs_only([]);
+        .redirect(redirect::Policy::none());
+    if secure {
+        builder
+    } else {
+        builder.tls_certs_only([])
     }
-    builder
-        .build()
-        .environment(|| "cannot set up the HTTP client".to_owned())
 }
 
-/// A URL without credentials and query: for messages.
-fn shown(url: &Url) -> String {
-    let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
-    format!(
-        "{}://{}{port}{}",
-        url.scheme(),
-        url.host_str().unwrap_or_default(),
-        url.path()
-    )
+fn no_client() -> String {
+    "cannot set up the HTTP client".to_owned()
 }
 
 /// The cause that says most: reqwest wraps "connection refused" three deep,

@@ -120,6 +120,47 @@ fn redirects_stay_on_the_host() {
 }
 
 #[test]
+fn detours_keep_the_host_and_refuse_the_rest() {
+    let double = serve(&[
+        ("GET /hop", Answer::Redirect("http://10.9.0.1/ok".into())),
+        (
+            "GET /ok",
+            Answer::Guarded("host", "10.9.0.1", b"fine".to_vec()),
+        ),
+    ]);
+    let detour = Detour::default().with("10.9.0.1:80", ([127, 0, 0, 1], double.port).into());
+    run(async {
+        let http = Http::new(Wake::never()).unwrap().detoured(Some(detour));
+        let get = async |url: &str, limit| http.get(url, &[], Instant::now() + limit).await;
+        assert_eq!(
+            get("http://10.9.0.1/hop", LONG).await.unwrap().body,
+            b"fine"
+        );
+        let error = get("http://10.9.0.2/ok", SHORT).await.unwrap_err();
+        assert!(error.chain().contains("refused"), "{}", error.chain());
+    });
+}
+
+#[test]
+fn what_is_posted_and_what_comes_back() {
+    let double = serve(&[
+        ("POST /state", ok("")),
+        ("GET /later", Answer::Body(404, vec![])),
+    ]);
+    run(async {
+        let http = Http::new(Wake::never()).unwrap();
+        let url = format!("{}/state", double.url);
+        let request = Request::post(&url, b"{}".to_vec());
+        let reply = http.send(&request, Instant::now() + LONG).await.unwrap();
+        assert_eq!(reply.header("content-length"), Some("0"));
+        // Where 404 means not yet.
+        let url = format!("{}/later", double.url);
+        let request = Request::get(&url).again(|s| s == 404 || is_passing(s));
+        assert!(http.send(&request, Instant::now() + SHORT).await.is_err());
+    });
+}
+
+#[test]
 fn messages_hide_credentials() {
     let error = get("http://user:secret@127.0.0.1:1/path?token=secret", SHORT).unwrap_err();
     assert!(!error.chain().contains("secret"), "{}", error.chain());

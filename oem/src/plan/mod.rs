@@ -7,7 +7,7 @@
 
 pub mod accounts;
 mod change;
-mod crypt;
+pub(crate) mod crypt;
 mod diff;
 mod enable;
 mod environment;

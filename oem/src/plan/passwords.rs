@@ -1,7 +1,7 @@
 //! Passwords that are set once: a mark keeps what was set, and what a user changed
 //! later stays until the wish is another.
 
-use super::{Action, Builder, Input, Origin, crypt, hex};
+use super::{Action, Builder, Input, Layer, Origin, crypt, hex};
 use crate::cloudconfig::Secret;
 use sha2::{Digest as _, Sha256};
 
@@ -18,8 +18,14 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
                     crypt::sha512(text.as_bytes(), &crypt::salt(seed.as_bytes()))
                 }
             };
+            // Beside the user's own wish, not in its place: that must not come back at
+            // the next boot.
+            let (kind, by) = match input.layer == Layer::Metadata {
+                true => ("given-", " given by the provider"),
+                false => ("", ""),
+            };
             let mark = (
-                format!("{}/password-{}", b.instance.marks, p.user),
+                format!("{}/password-{kind}{}", b.instance.marks, p.user),
                 hex(&Sha256::digest(&hash)) + "\n",
             );
             let action = Action::Password {
@@ -29,7 +35,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
                 mark,
             };
             // The strongest layer comes last, and only one may win.
-            let resource = format!("password of {}", p.user);
+            let resource = format!("password of {}{by}", p.user);
             b.steps.retain(|s| s.resource != resource);
             b.push(resource, origin, action);
         }

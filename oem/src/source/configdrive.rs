@@ -1,14 +1,23 @@
 //! A disk labelled `config-2`: OpenStack's layout (`openstack/<version>/`) or
 //! CloudStack's (`cloudstack/userdata`, `cloudstack/metadata`), or both.
 
-use super::{Found, MAX_DOCUMENT, Raw, Scene, cloudstack, openstack};
+use super::{Found, MAX_DOCUMENT, Raw, Scene, Source, cloudstack, openstack};
 use crate::error::{Context, Error, Result};
 use crate::http::MAX_BODY;
 use crate::media::{MediaError, Volume};
 use std::fs::File;
 use std::io::{Read, Seek};
 
-pub(super) fn read(scene: &Scene) -> Result<Option<Found>> {
+/// A disk labelled `config-2`.
+pub(crate) static DRIVE: Source = Source {
+    name: "config-drive",
+    title: "disk labelled config-2",
+    local: true,
+    fetch: |scene, _, _| Box::pin(std::future::ready(read(scene))),
+    parse,
+};
+
+fn read(scene: &Scene) -> Result<Option<Found>> {
     let Some(disk) = scene.evidence.disk(&["config-2"]) else {
         return Ok(None);
     };
@@ -24,7 +33,7 @@ pub(super) fn read(scene: &Scene) -> Result<Option<Found>> {
 }
 
 /// CloudStack first: its drives may carry an OpenStack tree for other agents.
-pub(super) fn read_volume<R: Read + Seek>(
+fn read_volume<R: Read + Seek>(
     volume: &mut Volume<R>,
     device: &str,
 ) -> std::result::Result<Option<Found>, MediaError> {
@@ -38,6 +47,16 @@ pub(super) fn read_volume<R: Read + Seek>(
     }
     let raw = openstack_tree(volume)?;
     Ok((!raw.is_empty()).then(|| openstack::parse(&raw, device)))
+}
+
+/// Pure. Names that only CloudStack has tell which layout it is.
+fn parse(raw: &Raw, source: &str) -> Found {
+    let only_cloudstack = |name: &String| cloudstack::DOCUMENTS.contains(&name.as_str());
+    if raw.keys().any(only_cloudstack) || raw.contains_key("user-data") {
+        cloudstack::parse(raw, source)
+    } else {
+        openstack::parse(raw, source)
+    }
 }
 
 /// `instance_id.txt`, `instance-id.txt` -> `instance-id`.

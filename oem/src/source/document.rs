@@ -7,13 +7,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Text of a document without surrounding blanks; `None` when absent, empty or
 /// not UTF-8.
-pub(super) fn text<'a>(raw: &'a Raw, name: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(raw: &'a Raw, name: &str) -> Option<&'a str> {
     let text = std::str::from_utf8(raw.get(name)?).ok()?.trim();
     (!text.is_empty()).then_some(text)
 }
 
 /// Text that is one short line: names, ids, zones. An error page is none.
-pub(super) fn line<'a>(raw: &'a Raw, name: &str) -> Option<&'a str> {
+pub(crate) fn line<'a>(raw: &'a Raw, name: &str) -> Option<&'a str> {
     text(raw, name).filter(|t| is_line(t))
 }
 
@@ -22,22 +22,22 @@ fn is_line(text: &str) -> bool {
 }
 
 /// First word of a name: services may list several.
-pub(super) fn first_word(text: &str) -> Option<String> {
+pub(crate) fn first_word(text: &str) -> Option<String> {
     text.split_whitespace().next().map(str::to_owned)
 }
 
 /// An address in a document of its own.
-pub(super) fn ipv4(raw: &Raw, name: &str) -> Option<Ipv4Addr> {
+pub(crate) fn ipv4(raw: &Raw, name: &str) -> Option<Ipv4Addr> {
     text(raw, name)?.split_whitespace().next()?.parse().ok()
 }
 
 /// As [`ipv4`].
-pub(super) fn ipv6(raw: &Raw, name: &str) -> Option<Ipv6Addr> {
+pub(crate) fn ipv6(raw: &Raw, name: &str) -> Option<Ipv6Addr> {
     text(raw, name)?.split_whitespace().next()?.parse().ok()
 }
 
 /// A non-empty one-line string, or a number as text.
-pub(super) fn scalar(value: &Value, key: &str) -> Option<String> {
+pub(crate) fn scalar(value: &Value, key: &str) -> Option<String> {
     let text = match value.get(key)? {
         Value::String(s) => s.trim().to_owned(),
         Value::Number(n) => n.to_string(),
@@ -47,6 +47,6 @@ pub(super) fn scalar(value: &Value, key: &str) -> Option<String> {
 }
 
 /// User-data as it is; empty is none.
-pub(super) fn data(raw: &Raw, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn data(raw: &Raw, name: &str) -> Option<Vec<u8>> {
     raw.get(name).filter(|d| !d.is_empty()).cloned()
 }

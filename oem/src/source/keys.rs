@@ -7,7 +7,7 @@ const TYPES: [&str; 4] = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"];
 
 /// Keys of a text, one a line. Lines without a key type in them (blank lines,
 /// comments, error pages) are dropped.
-pub(super) fn lines(text: &str) -> Vec<String> {
+pub(crate) fn lines(text: &str) -> Vec<String> {
     let is_key = |line: &&str| {
         !line.starts_with(['#', '<'])
             && line
@@ -23,7 +23,7 @@ pub(super) fn lines(text: &str) -> Vec<String> {
 
 /// Keys of a JSON or YAML value: a text, a list, or a map of names to keys
 /// (EC2-like maps hold `openssh-key`, OpenStack's `keys` hold `data`).
-pub(super) fn of(value: &Value) -> Vec<String> {
+pub(crate) fn of(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => lines(text),
         Value::Array(items) => items.iter().flat_map(of).collect(),
@@ -33,7 +33,7 @@ pub(super) fn of(value: &Value) -> Vec<String> {
 }
 
 /// Adds `more` without repeating a key.
-pub(super) fn merge(keys: &mut Vec<String>, more: Vec<String>) {
+pub(crate) fn merge(keys: &mut Vec<String>, more: Vec<String>) {
     for key in more {
         if !keys.contains(&key) {
             keys.push(key);

@@ -1,25 +1,34 @@
-//! NoCloud (cloud-init's name): `user-data`, `meta-data` (YAML), `vendor-data`
-//! and `network-config` in the root of a disk labelled `cidata`, or below a URL.
+//! NoCloud's documents (cloud-init's name): `user-data`, `meta-data` (YAML),
+//! `vendor-data` and `network-config`, in the root of a disk labelled `cidata`, below a
+//! URL, or handed over one by one.
 
 use super::document::{data, scalar, text};
-use super::{Found, MAX_DOCUMENT, Raw, Scene, keys};
+use super::{Found, MAX_DOCUMENT, Raw, Scene, Source, keys};
 use crate::detect::cmdline::{Seed, seed};
 use crate::error::{Context, Error, Result};
-use crate::http::{Http, MAX_BODY};
+use crate::http::MAX_BODY;
 use crate::media::Volume;
 use serde_json::Value;
 use std::fs::File;
-use tokio::time::Instant;
+
+/// A disk labelled `cidata`.
+pub(crate) static DISK: Source = Source {
+    name: "nocloud-disk",
+    title: "disk labelled cidata",
+    local: true,
+    fetch: |scene, _, _| Box::pin(std::future::ready(read(scene))),
+    parse: |raw, source| parse(raw, source, None),
+};
 
 /// Names of documents, and the largest size accepted.
-pub(super) const DOCUMENTS: [(&str, u64); 4] = [
+pub(crate) const DOCUMENTS: [(&str, u64); 4] = [
     ("user-data", MAX_BODY as u64),
     ("meta-data", MAX_DOCUMENT),
     ("vendor-data", MAX_BODY as u64),
     ("network-config", MAX_DOCUMENT),
 ];
 
-pub(super) fn read(scene: &Scene) -> Result<Option<Found>> {
+fn read(scene: &Scene) -> Result<Option<Found>> {
     let Some(disk) = scene.evidence.disk(&["cidata"]) else {
         return Ok(None);
     };
@@ -41,34 +50,8 @@ pub(super) fn read(scene: &Scene) -> Result<Option<Found>> {
     Ok(Some(parse(&raw, &device, seed.as_ref())))
 }
 
-pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
-    let Some(seed) = own_seed(scene) else {
-        return Ok(None);
-    };
-    let mut raw = Raw::new();
-    let Some(url) = seed.url.as_deref() else {
-        // `ds=nocloud;i=..;h=..` alone is complete; bare `ds=nocloud` means the disk.
-        let complete = seed.instance_id.is_some() || seed.hostname.is_some();
-        return Ok(complete.then(|| parse(&raw, "command line", Some(&seed))));
-    };
-    if !url.starts_with("http://") && !url.starts_with("https://") {
-        let what = "the NoCloud seed is not an http:// or https:// URL".to_owned();
-        return Err(Error::input(what).hint("or attach a disk labelled cidata"));
-    }
-    // A prefix, used as it is: `...?file=` is allowed.
-    for (name, _) in DOCUMENTS {
-        let reply = http.get(&format!("{url}{name}"), &[], deadline).await?;
-        raw.extend(reply.found().map(|body| (name.to_owned(), body)));
-    }
-    if raw.is_empty() {
-        let what = "the NoCloud seed has neither user-data nor meta-data".to_owned();
-        return Err(Error::input(what).hint("the seed is a prefix: end it with a slash"));
-    }
-    Ok(Some(parse(&raw, url, Some(&seed))))
-}
-
 /// The seed of the command line, else of the SMBIOS serial number.
-fn own_seed(scene: &Scene) -> Option<Seed> {
+pub(crate) fn own_seed(scene: &Scene) -> Option<Seed> {
     let serial = scene.evidence.dmi.product_serial.strip_prefix("ds=");
     scene
         .evidence
@@ -79,7 +62,7 @@ fn own_seed(scene: &Scene) -> Option<Seed> {
 }
 
 /// Pure. The command line's instance id and host name fill gaps.
-pub(super) fn parse(raw: &Raw, source: &str, seed: Option<&Seed>) -> Found {
+pub(crate) fn parse(raw: &Raw, source: &str, seed: Option<&Seed>) -> Found {
     let mut found = Found::default();
     let fetched = &mut found.fetched;
     fetched.provider = "nocloud".into();

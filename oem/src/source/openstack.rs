@@ -1,69 +1,24 @@
-//! OpenStack: `meta_data.json`, `user_data`, `vendor_data.json` and
+//! OpenStack's layout: `meta_data.json`, `user_data`, `vendor_data.json` and
 //! `network_data.json`, the same from its service and from a config drive.
 
 use super::document::{data, ipv4, line, scalar, text};
-use super::{Found, Raw, Scene, keys};
-use crate::error::Result;
-use crate::http::{Http, Reply};
+use super::{Found, Raw, keys};
 use serde_json::Value;
 use std::net::Ipv4Addr;
-use tokio::time::Instant;
 
 /// Documents of one version directory.
-pub(super) const DOCUMENTS: [&str; 4] = [
+pub(crate) const DOCUMENTS: [&str; 4] = [
     "meta_data.json",
     "user_data",
     "vendor_data.json",
     "network_data.json",
 ];
 /// The document [`interfaces_path`] names, under a name of ours.
-pub(super) const INTERFACES: &str = "network_config";
-/// What only the EC2 half of the service knows.
-const EC2_DOCUMENTS: [&str; 3] = ["local-ipv4", "public-ipv4", "instance-type"];
-
-pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
-    let Some(base) = scene.endpoints.link_local.first() else {
-        return Ok(None);
-    };
-    let mut raw = Raw::new();
-    for name in DOCUMENTS {
-        let reply = http
-            .get(&format!("{base}/openstack/latest/{name}"), &[], deadline)
-            .await?;
-        match reply.found() {
-            Some(body) => drop(raw.insert(name.into(), body)),
-            // EC2 and its other clones.
-            None if name == "meta_data.json" => return Ok(None),
-            None => {}
-        }
-    }
-    if !serde_json::from_slice::<Value>(&raw["meta_data.json"]).is_ok_and(|v| v.is_object()) {
-        return Ok(None);
-    }
-    if let Some(path) = interfaces_path(&raw) {
-        let reply = http
-            .get(&format!("{base}/openstack/{path}"), &[], deadline)
-            .await;
-        raw.extend(
-            reply
-                .ok()
-                .and_then(Reply::found)
-                .map(|b| (INTERFACES.into(), b)),
-        );
-    }
-    for name in EC2_DOCUMENTS {
-        // Optional: some clouds turn this half off.
-        let reply = http
-            .get(&format!("{base}/latest/meta-data/{name}"), &[], deadline)
-            .await;
-        raw.extend(reply.ok().and_then(Reply::found).map(|b| (name.into(), b)));
-    }
-    Ok(Some(parse(&raw, &format!("{base}/openstack/latest/"))))
-}
+pub(crate) const INTERFACES: &str = "network_config";
 
 /// Where Debian's interfaces(5) text is, below `openstack/`, on clouds that
 /// send no `network_data.json`.
-pub(super) fn interfaces_path(raw: &Raw) -> Option<String> {
+pub(crate) fn interfaces_path(raw: &Raw) -> Option<String> {
     if raw.contains_key("network_data.json") {
         return None;
     }
@@ -75,7 +30,7 @@ pub(super) fn interfaces_path(raw: &Raw) -> Option<String> {
 }
 
 /// Pure. Understands a drive's `ec2.json` (its `ec2/latest/meta-data.json`) too.
-pub(super) fn parse(raw: &Raw, source: &str) -> Found {
+pub(crate) fn parse(raw: &Raw, source: &str) -> Found {
     let mut found = Found::default();
     let mut json = |name: &str| match text(raw, name).map(serde_json::from_str::<Value>) {
         Some(Ok(value)) => value,

@@ -3,8 +3,10 @@
 
 use super::*;
 use crate::detect::{Disk, cmdline};
+use crate::http::Detour;
 use crate::http::double::{Answer, ok, serve};
 use crate::net::Wake;
+use crate::provider::{PROVIDERS, by_name};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -12,13 +14,12 @@ use std::time::Duration;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDrLcTvqjRUA one@example";
 
+/// What the provider `kind` makes of documents.
 fn parse(kind: &str, raw: &Raw) -> Found {
-    match kind {
-        "ec2" => ec2::parse(raw, "test"),
-        "cloudstack" => cloudstack::parse(raw, "test"),
-        "openstack" => openstack::parse(raw, "test"),
-        _ => nocloud::parse(raw, "test", None),
-    }
+    let source = by_name(kind).and_then(|p| p.sources.last());
+    (source
+        .unwrap_or_else(|| panic!("{kind} is no provider"))
+        .parse)(raw, "test")
 }
 
 fn collect(dir: &Path, prefix: &str, raw: &mut Raw) {
@@ -73,7 +74,6 @@ fn cases() {
 proptest! {
     #[test]
     fn foreign_documents_never_panic(
-        kind in 0usize..4,
         name in 0usize..14,
         bytes in proptest::collection::vec(any::<u8>(), 0..80),
         text in "[\\[\\]{}:,\"a-z0-9 \n=-]{0,80}",
@@ -83,34 +83,51 @@ proptest! {
             "vendor_data.json", "network_data.json", "ec2.json", "instance-id", "public-keys",
             "meta-data/public-keys/", "meta-data/hostname", "meta-data/local-ipv4", "local-ipv4",
         ];
-        let kind = ["ec2", "cloudstack", "openstack", "nocloud"][kind];
-        parse(kind, &Raw::from([(NAMES[name].to_owned(), bytes)]));
-        parse(kind, &Raw::from([(NAMES[name].to_owned(), text.into_bytes())]));
+        for source in PROVIDERS.iter().flat_map(|p| p.sources) {
+            for content in [bytes.clone(), text.clone().into_bytes()] {
+                (source.parse)(&Raw::from([(NAMES[name].to_owned(), content)]), "");
+            }
+        }
     }
 }
 
-/// A scene whose services are all at the double.
-fn scene(urls: &[&str]) -> Scene {
-    let endpoints = Endpoints {
-        link_local: urls.iter().map(|u| (*u).to_owned()).collect(),
-        router_name: None,
-        ..Endpoints::default()
-    };
-    Scene {
-        endpoints,
-        ..Scene::default()
-    }
+/// Sends what is for an address to the double at a port; nothing else is reached.
+fn detour(ways: &[(&str, u16)]) -> Detour {
+    ways.iter().fold(Detour::default(), |detour, (from, port)| {
+        detour.with(*from, ([127, 0, 0, 1], *port).into())
+    })
 }
 
-fn fetch(source: Source, scene: &Scene, limit: Duration) -> Result<Option<Found>> {
+const IMDS: &str = "169.254.169.254:80";
+const IMDS6: &str = "[fd00:ec2::254]:80";
+
+fn source(name: &str) -> &'static Source {
+    let mut sources = PROVIDERS.iter().flat_map(|p| p.sources);
+    sources.find(|s| s.name == name).unwrap()
+}
+
+fn fetch_with(
+    name: &str,
+    scene: &Scene,
+    detour: Option<Detour>,
+    limit: Duration,
+) -> Result<Option<Found>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let http = Http::new(Wake::never()).unwrap();
-        source.fetch(scene, &http, Instant::now() + limit).await
+        let http = Http::new(Wake::never()).unwrap().detoured(detour);
+        (source(name).fetch)(scene, &http, Instant::now() + limit).await
     })
+}
+
+fn fetch(name: &str, ways: &[(&str, u16)], limit: Duration) -> Result<Option<Found>> {
+    fetch_with(name, &Scene::default(), Some(detour(ways)), limit)
+}
+
+fn read(name: &str, scene: &Scene) -> Result<Option<Found>> {
+    fetch_with(name, scene, None, LONG)
 }
 
 const SHORT: Duration = Duration::from_millis(500);
@@ -132,11 +149,7 @@ fn ec2_with_tokens() {
         ("GET /latest/user-data", guarded("#!/bin/sh\n")),
     ]);
     // Nobody answers at the first endpoint.
-    let found = fetch(
-        Source::Ec2,
-        &scene(&["http://127.0.0.1:1", &double.url]),
-        LONG,
-    );
+    let found = fetch("ec2", &[(IMDS6, double.port)], LONG);
     let fetched = found.unwrap().unwrap().fetched;
     assert_eq!(fetched.metadata.instance_id.as_deref(), Some("i-1"));
     assert_eq!(fetched.metadata.ssh_keys, [KEY]);
@@ -150,7 +163,7 @@ fn ec2_version_one_without_user_data() {
             ("PUT /latest/api/token", Answer::Body(refusal, vec![])),
             ("GET /latest/meta-data/instance-id", ok("i-1")),
         ]);
-        let fetched = fetch(Source::Ec2, &scene(&[&double.url]), LONG)
+        let fetched = fetch("ec2", &[(IMDS, double.port)], LONG)
             .unwrap()
             .unwrap()
             .fetched;
@@ -170,7 +183,7 @@ fn ec2_renews_a_token_once() {
             Answer::Guarded(TOKEN, "new", vec![]),
         ),
     ]);
-    let error = fetch(Source::Ec2, &scene(&[&double.url]), LONG).unwrap_err();
+    let error = fetch("ec2", &[(IMDS, double.port), (IMDS6, double.port)], LONG).unwrap_err();
     assert!(
         error.chain().contains("refuses our token"),
         "{}",
@@ -187,18 +200,14 @@ fn services_that_are_something_else() {
         ("GET /latest/meta-data/instance-id", ok(html)),
         ("GET /openstack/latest/meta_data.json", ok(html)),
     ]);
-    for source in [Source::Ec2, Source::OpenStack] {
-        assert_eq!(
-            fetch(source, &scene(&[&double.url]), LONG).unwrap(),
-            None,
-            "{source}"
-        );
+    for source in ["ec2", "openstack"] {
+        let found = fetch(source, &[(IMDS, double.port)], LONG);
+        assert_eq!(found.unwrap(), None, "{source}");
     }
     // The other endpoint is the real one.
     let real = serve(&[("GET /latest/meta-data/instance-id", ok("i-1"))]);
-    let found = fetch(Source::Ec2, &scene(&[&double.url, &real.url]), LONG)
-        .unwrap()
-        .unwrap();
+    let both = [(IMDS, double.port), (IMDS6, real.port)];
+    let found = fetch("ec2", &both, LONG).unwrap().unwrap();
     assert_eq!(found.fetched.metadata.instance_id.as_deref(), Some("i-1"));
 }
 
@@ -208,9 +217,9 @@ fn silent_services() {
         ("PUT /latest/api/token", Answer::Silent),
         ("GET /openstack/latest/meta_data.json", Answer::Silent),
     ]);
-    for source in [Source::Ec2, Source::OpenStack, Source::CloudStack] {
+    for source in ["ec2", "openstack", "cloudstack"] {
         let start = std::time::Instant::now();
-        fetch(source, &scene(&[&double.url]), SHORT).unwrap_err();
+        fetch(source, &[(IMDS, double.port)], SHORT).unwrap_err();
         assert!(
             start.elapsed() < SHORT * 3,
             "{source}: {:?}",
@@ -229,7 +238,7 @@ fn openstack_service() {
         ("GET /openstack/latest/user_data", ok("#cloud-config\n")),
         ("GET /latest/meta-data/public-ipv4", ok("198.51.100.7")),
     ]);
-    let fetched = fetch(Source::OpenStack, &scene(&[&double.url]), LONG)
+    let fetched = fetch("openstack", &[(IMDS, double.port)], LONG)
         .unwrap()
         .unwrap()
         .fetched;
@@ -249,7 +258,7 @@ fn openstack_with_debians_format() {
         ),
         ("GET /openstack/content/0000", ok(text)),
     ]);
-    let found = fetch(Source::OpenStack, &scene(&[&double.url]), LONG);
+    let found = fetch("openstack", &[(IMDS, double.port)], LONG);
     let network = found.unwrap().unwrap().fetched.network;
     assert_eq!(network.as_deref(), Some(text.as_bytes()));
     let path = |meta: String| {
@@ -267,7 +276,7 @@ fn openstack_with_debians_format() {
 }
 
 /// A root with leases: a shared network's server first, which is no router.
-fn cloudstack_scene(port: u16, servers: &[&str]) -> (tempfile::TempDir, Scene) {
+fn cloudstack_scene(servers: &[&str]) -> (tempfile::TempDir, Scene) {
     let root = tempfile::tempdir().unwrap();
     let leases = root.path().join("run/systemd/netif/leases");
     fs::create_dir_all(&leases).unwrap();
@@ -275,9 +284,10 @@ fn cloudstack_scene(port: u16, servers: &[&str]) -> (tempfile::TempDir, Scene) {
         let text = format!("ADDRESS=127.0.0.1\nSERVER_ADDRESS={server}\nROUTER={server}\n");
         fs::write(leases.join((index + 2).to_string()), text).unwrap();
     }
-    let mut scene = scene(&[]);
-    scene.endpoints.router_port = port;
-    scene.root = root.path().to_owned();
+    let scene = Scene {
+        root: root.path().to_owned(),
+        ..Scene::default()
+    };
     (root, scene)
 }
 
@@ -289,14 +299,12 @@ fn cloudstack_tries_every_lease() {
         ("GET /latest/meta-data/public-keys", ok(&format!("{KEY}\n"))),
         ("GET /latest/user-data", ok("")),
     ]);
-    // Nobody listens on 127.0.0.2 at that port.
-    let (_root, scene) = cloudstack_scene(double.port, &["127.0.0.2", "127.0.0.1"]);
-    let bases = cloudstack::candidates(&scene);
-    assert_eq!(bases[0], format!("http://127.0.0.2:{}", double.port));
-    let fetched = fetch(Source::CloudStack, &scene, LONG)
-        .unwrap()
-        .unwrap()
-        .fetched;
+    // Nobody is at the first.
+    let (_root, scene) = cloudstack_scene(&["10.9.0.1", "10.9.0.2"]);
+    let detour = detour(&[("10.9.0.2:80", double.port)]);
+    let found = fetch_with("cloudstack", &scene, Some(detour), LONG);
+    let fetched = found.unwrap().unwrap().fetched;
+    assert_eq!(fetched.source, "http://10.9.0.2/latest/");
     assert_eq!(fetched.metadata.hostname.as_deref(), Some("web1"));
     assert_eq!(
         (fetched.metadata.ssh_keys.len(), fetched.user_data),
@@ -311,11 +319,10 @@ fn cloudstack_with_old_paths_only() {
         ("GET /latest/public-keys", ok(KEY)),
         ("GET /latest/user-data", ok("#cloud-config\n")),
     ]);
-    let (_root, scene) = cloudstack_scene(double.port, &["127.0.0.1"]);
-    let fetched = fetch(Source::CloudStack, &scene, LONG)
-        .unwrap()
-        .unwrap()
-        .fetched;
+    let (_root, scene) = cloudstack_scene(&["10.9.0.1"]);
+    let detour = detour(&[("10.9.0.1:80", double.port)]);
+    let found = fetch_with("cloudstack", &scene, Some(detour), LONG);
+    let fetched = found.unwrap().unwrap().fetched;
     assert_eq!(fetched.metadata.ssh_keys, [KEY]);
     assert!(fetched.user_data.is_some());
 }
@@ -327,8 +334,13 @@ fn a_web_server_is_not_a_router() {
         ("GET /latest/meta-data/instance-id", page.clone()),
         ("GET /latest/instance-id", page),
     ]);
-    let (_root, scene) = cloudstack_scene(double.port, &["127.0.0.1"]);
-    assert_eq!(fetch(Source::CloudStack, &scene, LONG).unwrap(), None);
+    let (_root, scene) = cloudstack_scene(&["10.9.0.1"]);
+    let detour = detour(&[
+        ("10.9.0.1:80", double.port),
+        ("data-server:80", double.port),
+    ]);
+    let found = fetch_with("cloudstack", &scene, Some(detour), LONG);
+    assert_eq!(found.unwrap(), None);
 }
 
 #[test]
@@ -340,7 +352,7 @@ fn nocloud_seeds() {
     let mut scene = Scene::default();
     let line = |value: &str| cmdline::parse(&format!("\"ds=nocloud;{value}\""));
     scene.evidence.cmdline = line(&format!("s={}/seed/;i=i7;h=ignored", double.url));
-    let metadata = fetch(Source::NoCloudSeed, &scene, LONG)
+    let metadata = read("nocloud-seed", &scene)
         .unwrap()
         .unwrap()
         .fetched
@@ -349,17 +361,17 @@ fn nocloud_seeds() {
     assert_eq!(metadata.instance_id.as_deref(), Some("i7"));
     // All of it on the command line.
     scene.evidence.cmdline = line("h=here");
-    let found = fetch(Source::NoCloudSeed, &scene, LONG).unwrap().unwrap();
+    let found = read("nocloud-seed", &scene).unwrap().unwrap();
     assert_eq!(found.fetched.metadata.hostname.as_deref(), Some("here"));
     for wrong in ["s=file:///etc/", &format!("s={}/nothing/", double.url)] {
         scene.evidence.cmdline = line(wrong);
-        let error = fetch(Source::NoCloudSeed, &scene, LONG).unwrap_err();
+        let error = read("nocloud-seed", &scene).unwrap_err();
         assert!(error.hint_text().is_some(), "{wrong}");
     }
     // In the serial number.
     scene.evidence.cmdline = cmdline::Cmdline::default();
     scene.evidence.dmi.product_serial = format!("ds=nocloud;s={}/seed/", double.url);
-    assert!(fetch(Source::NoCloudSeed, &scene, LONG).unwrap().is_some());
+    assert!(read("nocloud-seed", &scene).unwrap().is_some());
 }
 
 /// A scene with one drive, unpacked from `testdata/media`.
@@ -388,34 +400,34 @@ fn drives() {
         (
             "nocloud-both.iso",
             "cidata",
-            Source::NoCloudDisk,
+            "nocloud-disk",
             "nocloud",
             "nocloud.example.org",
         ),
         (
             "nocloud-fat16.img",
             "CIDATA",
-            Source::NoCloudDisk,
+            "nocloud-disk",
             "nocloud",
             "nocloud.example.org",
         ),
         (
             "openstack-joliet.iso",
             "config-2",
-            Source::ConfigDrive,
+            "config-drive",
             "openstack",
             "os.novalocal",
         ),
         (
             "cloudstack-plain.iso",
             "CONFIG-2",
-            Source::ConfigDrive,
+            "config-drive",
             "cloudstack",
             "cs-host",
         ),
     ] {
         let (_root, scene) = drive(image, label);
-        let fetched = source.read(&scene).unwrap().unwrap().fetched;
+        let fetched = read(source, &scene).unwrap().unwrap().fetched;
         assert_eq!(fetched.provider, provider, "{image}");
         assert_eq!(
             fetched.metadata.hostname.as_deref(),
@@ -434,14 +446,14 @@ fn drives() {
 #[test]
 fn drives_with_the_wrong_content() {
     let (_root, scene) = drive("nocloud-both.iso", "config-2");
-    let error = Source::ConfigDrive.read(&scene).unwrap_err();
+    let error = read("config-drive", &scene).unwrap_err();
     assert!(
         error.chain().contains("neither openstack/ nor cloudstack/"),
         "{}",
         error.chain()
     );
     let (_root, scene) = drive("cloudstack-plain.iso", "cidata");
-    assert!(Source::NoCloudDisk.read(&scene).is_err());
+    assert!(read("nocloud-disk", &scene).is_err());
 }
 
 #[test]
@@ -466,7 +478,7 @@ fn handed_over_by_the_hypervisor() {
         evidence,
         ..Scene::default()
     };
-    let fetched = Source::Host.read(&scene).unwrap().unwrap().fetched;
+    let fetched = read("host", &scene).unwrap().unwrap().fetched;
     assert_eq!(fetched.user_data.as_deref(), Some(&b"#cloud-config\n"[..]));
     assert_eq!(fetched.metadata.hostname.as_deref(), Some("handed"));
 }

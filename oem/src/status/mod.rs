@@ -131,6 +131,26 @@ impl Report {
             && self.findings.iter().all(|f| f.severity != "error")
     }
 
+    /// The first things that are not in place, in a line; `None` when all are.
+    pub fn wrong(&self) -> Option<String> {
+        const SHOWN: usize = 3;
+        let errors = self.findings.iter().filter(|f| f.severity == "error");
+        let errors = errors.map(|f| format!("{}: {} {}", f.origin, f.key, f.message));
+        let is_missing = |r: &&Resource| matches!(r.state, State::Failed | State::Skipped);
+        let missing = self.resources.iter().filter(is_missing).map(|r| {
+            let why = r.detail.as_deref().unwrap_or_default();
+            format!("{} ({}): {why}", r.resource, r.origin)
+        });
+        let all: Vec<String> = errors.chain(missing).collect();
+        let more = match all.len() {
+            0 => return None,
+            n if n > SHOWN => format!("; and {} more", n - SHOWN),
+            _ => String::new(),
+        };
+        let shown = all[..all.len().min(SHOWN)].join("; ");
+        Some(shown.replace(char::is_control, " ") + &more)
+    }
+
     /// Writes the report where `oem status` looks.
     pub fn write(&self, root: &Root) -> Result<()> {
         let text = serde_json::to_string_pretty(self)

@@ -1,20 +1,52 @@
-//! NoCloud's documents handed over by the hypervisor without a disk: QEMU's
-//! firmware configuration (`-fw_cfg name=opt/org.holdfast/user-data,file=F`) or
-//! systemd credentials (`oem.user-data`, also through SMBIOS; systemd(1)).
+//! The hypervisor's own channels, which only who starts the machine can use: NoCloud's
+//! documents without a disk, in QEMU's firmware configuration (`-fw_cfg
+//! name=opt/org.holdfast/user-data,file=F`) or systemd credentials (`oem.user-data`,
+//! also through SMBIOS; systemd(1)).
 
-use super::{Found, Raw, Scene, nocloud};
+use super::Provider;
+use crate::detect::{Clue, Evidence};
 use crate::error::{Context, Error, Result};
+use crate::source::{Found, Raw, Scene, Source, nocloud};
 use std::fs::File;
 use std::io::Read;
 
+pub(super) static PROVIDER: Provider = Provider {
+    name: "host",
+    title: "Hypervisor (firmware configuration, credentials)",
+    aliases: &["qemu", "fw_cfg"],
+    detect,
+    sources: &[&CHANNELS],
+    ..Provider::NONE
+};
+
+static CHANNELS: Source = Source {
+    name: "host",
+    title: "firmware configuration or credentials",
+    local: true,
+    fetch: |scene, _, _| Box::pin(std::future::ready(read(scene))),
+    parse: |raw, source| nocloud::parse(raw, source, None),
+};
+
 /// Prefix of our firmware configuration entries.
-pub(crate) const FW_CFG: &str = "opt/org.holdfast/";
+const FW_CFG: &str = "opt/org.holdfast/";
 /// Prefix of our credentials.
-pub(crate) const CREDENTIAL: &str = "oem.";
+const CREDENTIAL: &str = "oem.";
 /// The kernel reads firmware configuration in quadratic time.
 const MAX_FW_CFG: u64 = 1 << 20;
 
-pub(super) fn read(scene: &Scene) -> Result<Option<Found>> {
+fn detect(evidence: &Evidence) -> Option<Clue> {
+    let credential = evidence
+        .credentials
+        .iter()
+        .find(|n| n.starts_with(CREDENTIAL));
+    if let Some(name) = credential {
+        return Clue::certain(format!("systemd credential `{name}`"));
+    }
+    let entry = evidence.fw_cfg.iter().find(|n| n.starts_with(FW_CFG))?;
+    Clue::certain(format!("QEMU firmware configuration `{entry}`"))
+}
+
+fn read(scene: &Scene) -> Result<Option<Found>> {
     let evidence = &scene.evidence;
     let mut raw = Raw::new();
     let mut sources = Vec::new();

@@ -1,12 +1,44 @@
-//! EC2's instance metadata service (IMDS) version 2, else 1, and its clones.
+//! Amazon EC2 and the clouds that offer the same instance metadata service (IMDS),
+//! version 2, else 1.
 
-use super::document::{data, first_word, ipv4, ipv6, line, text};
-use super::{Found, Raw, Scene, keys};
+use super::Provider;
+use crate::detect::{Clue, Evidence};
 use crate::error::{Error, Result};
 use crate::http::Http;
+use crate::source::document::{data, first_word, ipv4, ipv6, line, text};
+use crate::source::{Found, Raw, Scene, Source, keys};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
+
+pub(super) static PROVIDER: Provider = Provider {
+    name: "ec2",
+    title: "Amazon EC2 or compatible",
+    aliases: &[
+        "ec2-compat",
+        "ec2-compatible",
+        "aws",
+        "brightbox",
+        "zstack",
+        "e24cloud",
+        "outscale",
+    ],
+    detect,
+    sources: &[&SERVICE],
+    guess: true,
+    ..Provider::NONE
+};
+
+static SERVICE: Source = Source {
+    name: "ec2",
+    title: "EC2 metadata service",
+    local: false,
+    fetch: |scene, http, deadline| Box::pin(fetch(scene, http, deadline)),
+    parse,
+};
+
+/// Where the service is.
+const BASES: [&str; 2] = ["http://169.254.169.254", "http://[fd00:ec2::254]"];
 
 /// Documents below `meta-data/`.
 const DOCUMENTS: [&str; 12] = [
@@ -41,16 +73,69 @@ const LATE: Duration = Duration::from_millis(500);
 /// Keys one index may list.
 const MAX_KEYS: usize = 64;
 
+fn detect(evidence: &Evidence) -> Option<Clue> {
+    let dmi = &evidence.dmi;
+    let starts_ec2 = |s: &str| s.get(..3).is_some_and(|p| p.eq_ignore_ascii_case("ec2"));
+    for (name, value) in [
+        ("bios_vendor", &dmi.bios_vendor),
+        ("sys_vendor", &dmi.sys_vendor),
+    ] {
+        if value == "Amazon EC2" {
+            return Clue::certain(format!("DMI {name} is `{value}`"));
+        }
+    }
+    // Old Xen instances.
+    if starts_ec2(&evidence.hypervisor_uuid) {
+        return Clue::certain("/sys/hypervisor/uuid starts with `ec2`");
+    }
+    if dmi.bios_version.to_ascii_lowercase().ends_with(".amazon") {
+        return Clue::certain(format!("DMI bios_version is `{}`", dmi.bios_version));
+    }
+    if let Some(reason) = compatible(evidence) {
+        return Clue::certain(reason);
+    }
+    if starts_ec2(&dmi.product_uuid) || swapped(&dmi.product_uuid) {
+        if dmi.product_serial.eq_ignore_ascii_case(&dmi.product_uuid) {
+            return Clue::certain("DMI product_uuid and product_serial start with `ec2`");
+        }
+        // One random UUID in 4096 does.
+        return Clue::likely("DMI product_uuid starts with `ec2`");
+    }
+    None
+}
+
+/// SMBIOS before 2.6 leaves the byte order of a UUID's first fields open:
+/// `45E12AEC-...` is `EC2AE145-...`.
+fn swapped(uuid: &str) -> bool {
+    let group = uuid.split('-').next().unwrap_or_default().as_bytes();
+    group.len() == 8 && group[4] == b'2' && group[6..].eq_ignore_ascii_case(b"ec")
+}
+
+fn compatible(evidence: &Evidence) -> Option<String> {
+    let dmi = &evidence.dmi;
+    if dmi.product_serial.ends_with(".brightbox.com") {
+        return Some("DMI product_serial ends with `.brightbox.com` (Brightbox)".into());
+    }
+    if dmi.chassis_asset_tag.ends_with(".zstack.io") {
+        return Some("DMI chassis_asset_tag ends with `.zstack.io` (ZStack)".into());
+    }
+    let outscale = dmi.sys_vendor == "3DS Outscale" && dmi.product_name == "3DS Outscale VM";
+    if outscale || matches!(dmi.sys_vendor.as_str(), "e24cloud" | "Tilaa") {
+        return Some(format!("DMI sys_vendor is `{}`", dmi.sys_vendor));
+    }
+    None
+}
+
 /// One session with one endpoint.
 struct Session {
     http: Http,
-    base: String,
+    base: &'static str,
     token: Option<String>,
     deadline: Instant,
 }
 
-pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
-    let Some((mut session, id)) = first_to_answer(scene, http, deadline).await? else {
+async fn fetch(_: &Scene, http: &Http, deadline: Instant) -> Result<Option<Found>> {
+    let Some((mut session, id)) = first_to_answer(http, deadline).await? else {
         return Ok(None);
     };
     let mut raw = Raw::from([("meta-data/instance-id".to_owned(), id)]);
@@ -73,16 +158,12 @@ pub(super) async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Resu
 
 /// IPv4 and IPv6 race: the first endpoint that tells an instance id is used.
 /// Once one says that it is something else, the other has little time left.
-async fn first_to_answer(
-    scene: &Scene,
-    http: &Http,
-    deadline: Instant,
-) -> Result<Option<(Session, Vec<u8>)>> {
+async fn first_to_answer(http: &Http, deadline: Instant) -> Result<Option<(Session, Vec<u8>)>> {
     let mut race = JoinSet::new();
-    for base in scene.endpoints.link_local.clone() {
+    for base in BASES {
         let http = http.clone();
         race.spawn(async move {
-            let token = token(&base, &http, deadline).await?;
+            let token = token(base, &http, deadline).await?;
             let mut session = Session {
                 http,
                 base,
@@ -148,7 +229,7 @@ impl Session {
                 return Ok(reply.found());
             }
             if !renewed {
-                self.token = token(&self.base, &self.http, self.deadline).await?;
+                self.token = token(self.base, &self.http, self.deadline).await?;
             }
         }
         Err(Error::environment(format!("{url} refuses our token"))
@@ -167,7 +248,7 @@ fn key_numbers(raw: &Raw) -> Vec<u32> {
 }
 
 /// Pure. Names are paths below `latest/`.
-pub(super) fn parse(raw: &Raw, source: &str) -> Found {
+fn parse(raw: &Raw, source: &str) -> Found {
     let mut found = Found::default();
     let fetched = &mut found.fetched;
     fetched.provider = "ec2".into();
