@@ -314,7 +314,7 @@ async fn local_data(
     outcome: &mut Outcome,
 ) -> Option<Found> {
     for candidate in outcome.detection.candidates.clone() {
-        for source in candidate.sources.iter().filter(|s| s.local) {
+        for source in candidate.sources().0 {
             match (source.fetch)(scene, http, deadline).await {
                 Ok(Some(mut found)) => {
                     found.is_from(&candidate);

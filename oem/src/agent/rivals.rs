@@ -1,4 +1,5 @@
-//! Asks every network source of every candidate at once, with one deadline.
+//! Asks every source of every candidate that was not read early, all at once, with one
+//! deadline.
 
 use super::{MARGIN, Outcome};
 use crate::detect::Candidate;
@@ -24,12 +25,7 @@ pub(super) async fn ask(
         .detection
         .candidates
         .iter()
-        .flat_map(|c| {
-            c.sources
-                .iter()
-                .filter(|s| !s.local)
-                .map(|s| (c.clone(), *s))
-        })
+        .flat_map(|c| c.sources().1.iter().map(|s| (c.clone(), *s)))
         .collect();
     let mut race = JoinSet::new();
     for (rank, (_, source)) in rivals.iter().enumerate() {

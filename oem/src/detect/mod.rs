@@ -82,6 +82,15 @@ pub struct Candidate {
     pub sources: Vec<&'static Source>,
 }
 
+impl Candidate {
+    /// Sources to read early, and those to ask once there is a network. What is local
+    /// and yet comes after a service is not to beat it.
+    pub fn sources(&self) -> (&[&'static Source], &[&'static Source]) {
+        let network = self.sources.iter().position(|s| !s.local);
+        self.sources.split_at(network.unwrap_or(self.sources.len()))
+    }
+}
+
 /// A provider that will not be asked although something speaks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Passed {

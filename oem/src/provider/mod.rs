@@ -33,8 +33,8 @@ pub struct Provider {
     pub aliases: &'static [&'static str],
     /// What speaks for it.
     pub detect: fn(&Evidence) -> Option<Clue>,
-    /// Where its data may be, in order of preference. Empty: this version only
-    /// recognises the provider.
+    /// Where its data may be, in order of preference. Those without network that come
+    /// first are read early. Empty: this version only recognises the provider.
     pub sources: &'static [&'static Source],
     /// Whether to ask its network sources when nothing speaks for any provider.
     pub guess: bool,
