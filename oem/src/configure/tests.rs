@@ -134,6 +134,7 @@ fn run(from: &[&Path], root: &Root, systemd: &Recorder) -> Report {
         vendor_data: optional("vendor-data"),
         network: optional("network-config"),
         metadata,
+        passwords: Vec::new(),
     };
     let oem = optional("oem.yml");
     let oem = oem.as_deref();
