@@ -183,7 +183,32 @@ fn most_keys_at_once_and_again() -> Result<()> {
         "sudo grep -c early /var/log/early; sudo cat /var/log/each | wc -l",
         "2\n2",
     )?;
+    goes(&guest)?;
     guest.shut_down()
+}
+
+/// What the file asked for goes from a running machine when it is asked for no longer:
+/// units are stopped, files are away, and who could log in still can.
+fn goes(guest: &Guest) -> Result<()> {
+    guest.sh(
+        "printf '#cloud-config\\nhostname: many\\n' > less.yaml; sudo oem fetch --json > all.json; \
+         sudo oem apply --user-data less.yaml --metadata all.json; rm less.yaml all.json",
+    )?;
+    guest.expect(
+        "systemctl is-active many@two.service short.service; systemctl is-enabled masked.service",
+        "inactive\ninactive\nnot-found",
+    )?;
+    guest.expect(
+        "systemctl show -P Environment docker.service; systemctl is-active docker.service",
+        "\nactive",
+    )?;
+    guest.expect(
+        "ls -d /etc/sysctl.d/90-many.conf /opt/bin/tool /etc/systemd/system/many@.service \
+         /etc/systemd/system/masked.service /etc/systemd/system/docker.service.d/10-many.conf 2>/dev/null | wc -l",
+        "0",
+    )?;
+    guest.expect("hostname", "many")?;
+    guest.expect_healthy()
 }
 
 /// Powers it on and, at a random moment of applying, off.

@@ -4,7 +4,7 @@
 
 use image_build::error::Result;
 use image_build::run::{Bus, Firmware, Nic};
-use tests::guest::{Guest, config};
+use tests::guest::{COMMAND, Guest, config};
 
 const USER_DATA: &str = "#cloud-config
 write_files:
@@ -51,7 +51,22 @@ fn works(name: &str, case: &Case) -> Result<()> {
     guest.expect_healthy()?;
     has_drivers(&guest, case)?;
     is_configured(&guest, case.provider)?;
+    if case.provider == "azure" {
+        is_reported(&guest)?;
+    }
     guest.shut_down()
+}
+
+/// Azure takes a machine for failed that does not say it is ready.
+fn is_reported(guest: &Guest) -> Result<()> {
+    let ready = "sudo oem status --json | grep -o 'Ready told to the wireserver'";
+    guest.wait_until(ready, "Ready told to the wireserver", COMMAND)?;
+    let requests = guest.machine.requests();
+    let mut reports = requests
+        .iter()
+        .filter(|e| e.request.method == "POST" && e.request.path == "/machine");
+    assert!(reports.any(|e| e.status == 200), "{requests:?}");
+    Ok(())
 }
 
 fn has_drivers(guest: &Guest, case: &Case) -> Result<()> {
@@ -111,10 +126,10 @@ macro_rules! machines {
 machines! {
     virtio_blk_nocloud: VirtioBlk "virtio_blk", VirtioNet "virtio_net", Bios, "nocloud" "nocloud";
     virtio_scsi_openstack_drive: VirtioScsi "virtio_scsi", E1000 "e1000", Uefi, "openstack-configdrive" "openstack";
-    nvme_ec2: Nvme "nvme", Vmxnet3 "vmxnet3", Uefi, "ec2" "ec2";
+    nvme_digitalocean: Nvme "nvme", Vmxnet3 "vmxnet3", Uefi, "digitalocean" "digitalocean";
     ahci_cloudstack_drive: Ahci "ahci", E1000 "e1000", Bios, "cloudstack-configdrive" "cloudstack";
     ide_cloudstack: Ide "ata_piix", E1000 "e1000", Bios, "cloudstack" "cloudstack";
     lsi_sym53c8xx_openstack: Sym53c8xx "sym53c8xx", E1000 "e1000", Bios, "openstack" "openstack";
-    megasas_nocloud: Megasas "megaraid_sas", VirtioNet "virtio_net", Bios, "nocloud" "nocloud";
-    pvscsi_ec2: Pvscsi "vmw_pvscsi", Vmxnet3 "vmxnet3", Bios, "ec2" "ec2";
+    megasas_azure: Megasas "megaraid_sas", VirtioNet "virtio_net", Bios, "azure-customdata" "azure";
+    pvscsi_gce: Pvscsi "vmw_pvscsi", Vmxnet3 "vmxnet3", Bios, "gce" "gce";
 }

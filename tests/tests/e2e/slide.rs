@@ -74,6 +74,11 @@ fn on_ec2() -> Result<()> {
 }
 
 #[test]
+fn on_exoscale() -> Result<()> {
+    runs("slide-exoscale", "exoscale")
+}
+
+#[test]
 fn on_cloudstack() -> Result<()> {
     runs("slide-cloudstack", "cloudstack")
 }
