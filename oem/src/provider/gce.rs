@@ -3,7 +3,7 @@
 
 use super::Provider;
 use crate::detect::{Clue, Evidence};
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::http::{Http, Request};
 use crate::source::document::scalar;
 use crate::source::{Found, Raw, Scene, Source, date, keys};
@@ -58,6 +58,8 @@ async fn fetch(http: &Http, deadline: Instant) -> Result<Option<Found>> {
     let Some(body) = reply.found().filter(|_| is_google) else {
         return Ok(None);
     };
+    serde_json::from_slice::<Value>(&body)
+        .environment(|| format!("what {BASE} sent is no JSON"))?;
     Ok(Some(parse(&Raw::from([(DOCUMENT.to_owned(), body)]), BASE)))
 }
 

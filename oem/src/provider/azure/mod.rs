@@ -8,7 +8,7 @@ mod report;
 
 use super::Provider;
 use crate::detect::{Clue, Evidence};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::http::{Http, Request, is_passing};
 use crate::media::Volume;
 use crate::metadata::{INSTANCES, instance_name};
@@ -72,7 +72,9 @@ async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<F
     match instance(http, deadline).await {
         Ok(Some(body)) => drop(raw.insert(INSTANCE.to_owned(), body)),
         Ok(None) if raw.is_empty() => return Ok(None),
-        Ok(None) => {}
+        Ok(None) => troubles.push(Error::environment(format!(
+            "what is at {BASE} is not Azure's metadata service"
+        ))),
         Err(e) if raw.is_empty() => return Err(e),
         Err(e) => troubles.push(e),
     }
