@@ -125,3 +125,41 @@ fn custom_data_outlives_its_cd() {
         assert_eq!(kept(&scene, &raw).is_some(), is_kept, "{from}");
     }
 }
+
+/// What Azure attaches is UDF, in a drive for CDs.
+#[test]
+fn only_a_cd_is_believed() {
+    let root = tempfile::tempdir().unwrap();
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/testdata/media/azure-udf.iso.gz"
+    );
+    let mut image = flate2::read::GzDecoder::new(File::open(path).unwrap());
+    for (device, kind) in [("sda", "0"), ("sr0", "5")] {
+        let class = root.path().join("sys/class/block").join(device);
+        fs::create_dir_all(class.join("device")).unwrap();
+        fs::write(class.join("size"), "1876\n").unwrap();
+        fs::write(class.join("device/type"), format!("{kind}\n")).unwrap();
+    }
+    fs::create_dir(root.path().join("dev")).unwrap();
+    let disk = root.path().join("dev/sda");
+    std::io::copy(&mut image, &mut File::create(&disk).unwrap()).unwrap();
+    let scene = || Scene {
+        root: root.path().to_owned(),
+        evidence: Evidence::gather(root.path()),
+    };
+    let seen = scene();
+    assert_eq!(seen.evidence.disks[0].kind, "udf");
+    assert_eq!(environment(&seen).unwrap(), None);
+    fs::copy(&disk, root.path().join("dev/sr0")).unwrap();
+    let raw = Raw::from([(
+        ENVIRONMENT.to_owned(),
+        environment(&scene()).unwrap().unwrap(),
+    )]);
+    let found = parse(&raw, "test");
+    assert_eq!(
+        found.fetched.user_data.as_deref(),
+        Some(&b"#cloud-config\n"[..])
+    );
+    assert_eq!(found.fetched.passwords.len(), 1);
+}
