@@ -45,6 +45,31 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// Everything that is one value, by name: attributes, and what has a field. A field
+    /// goes before an attribute of its name.
+    pub fn values(&self) -> BTreeMap<String, String> {
+        let [public_ipv4, private_ipv4, public_ipv6, private_ipv6] = self.addresses();
+        let fields = [
+            (
+                "provider",
+                Some(self.provider.clone()).filter(|p| !p.is_empty()),
+            ),
+            ("instance-id", self.instance_id.clone()),
+            ("hostname", self.hostname.clone()),
+            ("public-ipv4", public_ipv4),
+            ("private-ipv4", private_ipv4),
+            ("public-ipv6", public_ipv6),
+            ("private-ipv6", private_ipv6),
+        ];
+        let mut values = self.attributes.clone();
+        for (name, value) in fields {
+            values.extend(value.map(|v| (name.to_owned(), v)));
+        }
+        values
+    }
+}
+
 /// What is kept of each instance, in a directory of its [`instance_name`].
 pub const INSTANCES: &str = "/var/lib/oem/instances";
 

@@ -57,7 +57,7 @@ pub struct Args {
     /// Password the provider gives (CloudStack, OpenStack)
     #[arg(long)]
     pub password: Option<String>,
-    /// How the metadata service behaves: good, absent, silent, wrong, late=SECONDS, slow=SECONDS, failing=COUNT
+    /// How the metadata service behaves: good, absent, silent, wrong, redirecting, truncated, trickling, late=SECONDS, slow=SECONDS, failing=COUNT, status=CODE
     #[arg(long, value_name = "HOW", default_value = "good", value_parser = parsed::<Mode>)]
     pub metadata: Mode,
     /// EC2 without session tokens (version 1 of the service only)

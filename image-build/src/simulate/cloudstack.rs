@@ -8,7 +8,7 @@ use super::iso::{self, File};
 use super::tree::Tree;
 use super::{GATEWAY, GUEST, Log, Look, Provider, Scenario, nothing};
 
-const PASSWORD_PORT: u16 = 8080;
+pub(super) const PASSWORD_PORT: u16 = 8080;
 
 /// User-data and metadata from the virtual router.
 pub(super) static ROUTER: Provider = Provider {
@@ -49,7 +49,7 @@ fn instance_id(scenario: &Scenario) -> String {
     scenario.instance_id_or("9c1b9f8e-0d2c-4f0e-a6d4-3b8a4e6f5c21")
 }
 
-fn values(scenario: &Scenario) -> Vec<(&'static str, String)> {
+pub(super) fn values(scenario: &Scenario) -> Vec<(&'static str, String)> {
     let name = scenario.short_hostname().to_owned();
     vec![
         ("availability-zone", "zone1".to_owned()),
@@ -92,7 +92,7 @@ fn respond(scenario: &Scenario, called: SocketAddr, request: &Request, log: &Log
 }
 
 /// The password protocol: one header tells what is wanted.
-fn password(scenario: &Scenario, request: &Request, log: &Log) -> Response {
+pub(super) fn password(scenario: &Scenario, request: &Request, log: &Log) -> Response {
     const HEADER: &str = "domu_request";
     let saved = log.any(|e| {
         e.called.port() == PASSWORD_PORT && e.request.header(HEADER) == Some("saved_password")
@@ -160,11 +160,12 @@ mod tests {
         let log = Log::default();
         let service = super::super::Service::new(s, log);
         let ask = |what: &str| {
-            let (r, _) = service.respond(
+            let answer = service.respond(
                 SocketAddr::from((GATEWAY, PASSWORD_PORT)),
                 &Request::get("/").with("DomU_Request", what),
             );
-            String::from_utf8(r.body).unwrap()
+            let text = String::from_utf8(answer.bytes).unwrap();
+            text.split_once("\r\n\r\n").unwrap().1.to_owned()
         };
         assert_eq!(ask("send_my_password"), "correct horse");
         assert_eq!(ask("nonsense"), "bad_request");

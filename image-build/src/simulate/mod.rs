@@ -4,10 +4,16 @@
 //!
 //! A provider is one file and one line of [`PROVIDERS`].
 
+mod azure;
 mod cloudstack;
+mod digitalocean;
 mod ec2;
+mod exoscale;
+mod gce;
 pub mod http;
 pub mod iso;
+#[cfg(test)]
+mod matrix;
 mod network;
 mod nocloud;
 mod openstack;
@@ -19,7 +25,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use network::{DNS, GATEWAY, GUEST, MAC, NETMASK};
-pub use service::{Exchange, Log, Service};
+pub use service::{Answer, Exchange, Log, Service};
 
 use crate::error::{Error, Result};
 
@@ -46,6 +52,11 @@ pub static PROVIDERS: &[&Provider] = &[
     &openstack::SERVICE,
     &openstack::DRIVE,
     &nocloud::NOCLOUD,
+    &azure::AZURE,
+    &azure::CUSTOM_DATA,
+    &digitalocean::DIGITALOCEAN,
+    &exoscale::EXOSCALE,
+    &gce::GCE,
 ];
 
 /// A plain virtual machine: nothing answers, nothing tells who the provider is.
@@ -178,12 +189,23 @@ pub enum Mode {
     Failing(u32),
     /// Every request gets 200 and an HTML page, as from a captive portal.
     Wrong,
+    /// Every request gets this status.
+    Status(u16),
+    /// Every request is sent to where it came from.
+    Redirecting,
+    /// Every answer ends in its middle.
+    Truncated,
+    /// Every answer comes a byte a second.
+    Trickling,
 }
+
+/// Modes as they are written.
+pub const MODES: &str = "good, absent, silent, wrong, redirecting, truncated, trickling, late=SECONDS, slow=SECONDS, failing=COUNT, status=CODE";
 
 impl FromStr for Mode {
     type Err = Error;
 
-    /// `good`, `absent`, `silent`, `wrong`, `late=SECONDS`, `slow=SECONDS`, `failing=COUNT`.
+    /// See [`MODES`].
     fn from_str(text: &str) -> Result<Self> {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -199,16 +221,23 @@ impl FromStr for Mode {
             ("absent", false) => Some(Mode::Absent),
             ("silent", false) => Some(Mode::Silent),
             ("wrong", false) => Some(Mode::Wrong),
+            ("redirecting", false) => Some(Mode::Redirecting),
+            ("truncated", false) => Some(Mode::Truncated),
+            ("trickling", false) => Some(Mode::Trickling),
             ("late", true) => seconds().map(Mode::Late),
             ("slow", true) => seconds().map(Mode::Slow),
             ("failing", true) => value.and_then(|v| v.parse().ok()).map(Mode::Failing),
+            ("status", true) => value
+                .and_then(|v| v.parse().ok())
+                .filter(|s| (200..600).contains(s))
+                .map(Mode::Status),
             _ => None,
         };
         mode.ok_or_else(|| {
             Error::usage(format!(
                 "`{text}` is no way for a metadata service to behave"
             ))
-            .hint("one of: good, absent, silent, wrong, late=SECONDS, slow=SECONDS, failing=COUNT")
+            .hint(format!("one of: {MODES}"))
         })
     }
 }
@@ -224,7 +253,16 @@ mod tests {
             Mode::Slow(Duration::from_millis(500))
         );
         assert_eq!("failing=3".parse::<Mode>().unwrap(), Mode::Failing(3));
-        for wrong in ["", "slow", "slow=-1", "slow=nan", "good=1", "failing=x"] {
+        assert_eq!("status=429".parse::<Mode>().unwrap(), Mode::Status(429));
+        for wrong in [
+            "",
+            "status=7",
+            "slow",
+            "slow=-1",
+            "slow=nan",
+            "good=1",
+            "failing=x",
+        ] {
             assert!(wrong.parse::<Mode>().is_err(), "{wrong}");
         }
     }

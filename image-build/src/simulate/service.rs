@@ -45,6 +45,21 @@ impl Log {
     }
 }
 
+/// What to send, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The response as bytes.
+    pub bytes: Vec<u8>,
+    /// Its status.
+    pub status: u16,
+    /// Before the first byte.
+    pub delay: Duration,
+    /// After each byte, if they are to come one by one.
+    pub pace: Option<Duration>,
+    /// Whether the connection ends after it.
+    pub closes: bool,
+}
+
 /// Answers requests for one machine.
 #[derive(Debug)]
 pub struct Service {
@@ -82,8 +97,8 @@ impl Service {
         }
     }
 
-    /// The answer to one request made to `called`, and how long it takes.
-    pub fn respond(&self, called: SocketAddr, request: &Request) -> (Response, Duration) {
+    /// The answer to one request made to `called`.
+    pub fn respond(&self, called: SocketAddr, request: &Request) -> Answer {
         let mut delay = Duration::ZERO;
         let good = || (self.scenario.provider.respond)(&self.scenario, called, request, &self.log);
         let response = match self.scenario.mode {
@@ -92,6 +107,8 @@ impl Service {
                 content_type: "text/html",
                 ..Response::text("<!DOCTYPE html><html><body>Please log in</body></html>\n")
             },
+            Mode::Status(status) => Response::status(status),
+            Mode::Redirecting => Response::status(302).with("Location", request.path.clone()),
             Mode::Slow(time) => {
                 delay = time;
                 good()
@@ -104,7 +121,18 @@ impl Service {
             request: request.clone(),
             status: response.status,
         });
-        (response, delay)
+        let mut bytes = response.encode(request);
+        let is_cut = self.scenario.mode == Mode::Truncated;
+        if is_cut {
+            bytes.truncate(bytes.len() - response.body.len().div_ceil(2).max(1));
+        }
+        Answer {
+            bytes,
+            status: response.status,
+            delay,
+            pace: (self.scenario.mode == Mode::Trickling).then_some(Duration::from_secs(1)),
+            closes: is_cut || !request.keep_alive,
+        }
     }
 }
 
@@ -125,7 +153,6 @@ mod tests {
                     "10.0.2.2:80".parse().unwrap(),
                     &Request::get("/latest/meta-data/"),
                 )
-                .0
                 .status
         };
         assert_eq!([ask(), ask(), ask()], [503, 503, 200]);

@@ -3,7 +3,6 @@
 //! its own, and nobody who wants to log in waits for them.
 
 use super::{MARGIN, Surroundings, cache, look};
-use crate::cloudconfig::Password;
 use crate::configure::set_passwords;
 use crate::error::{Error, Result};
 use crate::http::Http;
@@ -11,14 +10,11 @@ use crate::metadata::{Fetched, INSTANCES};
 use crate::net::Wake;
 use crate::provider::{Provider, Verdict, by_name};
 use crate::root::{Found, Root, SystemView};
-use crate::source::Scene;
+use crate::source::{Scene, passwords};
 use crate::status::{Asked, Report, State};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, timeout_at};
-
-/// Whose password providers mean.
-const USER: &str = "core";
 
 /// A conversation with one provider. Must not be used inside an async runtime.
 pub struct Dialogue<'a> {
@@ -66,8 +62,9 @@ impl<'a> Dialogue<'a> {
     }
 
     /// Everything there is to say after the configuration went as `report` says.
-    /// What came of it is added to the report.
-    pub fn hold(&self, report: &mut Report) {
+    /// What came of it is added to the report. Whether all was said: else the provider
+    /// still waits for it.
+    pub fn hold(&self, report: &mut Report) -> bool {
         let asked = |what: &str, result: String| Asked {
             provider: self.provider.name.to_owned(),
             source: what.to_owned(),
@@ -81,8 +78,12 @@ impl<'a> Dialogue<'a> {
         match self.report(report.wrong().as_deref()) {
             Ok(None) => {}
             Ok(Some(result)) => report.asked.push(asked("report", result)),
-            Err(e) => report.asked.push(asked("report", e.chain())),
+            Err(e) => {
+                report.asked.push(asked("report", e.chain()));
+                return false;
+            }
         }
+        true
     }
 
     /// Asks for a password, sets it, and tells that it is set.
@@ -95,12 +96,8 @@ impl<'a> Dialogue<'a> {
         let Some(secret) = self.within(time, ask)? else {
             return Ok(Some("nothing to set".into()));
         };
-        let password = Password {
-            user: USER.to_owned(),
-            secret,
-            expire: false,
-        };
-        let done = set_passwords(self.root, &self.fetched.metadata, &[password])?;
+        let password = [passwords::of_core(secret)];
+        let done = set_passwords(self.root, &self.fetched.metadata, &password)?;
         let is_set = |s: State| matches!(s, State::Done | State::Unchanged);
         let all = !done.is_empty() && done.iter().all(|r| is_set(r.state));
         report.resources.extend(done);

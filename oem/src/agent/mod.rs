@@ -6,6 +6,7 @@
 //! catches drives that appeared late.
 
 mod addresses;
+mod attributes;
 mod cache;
 mod dialogue;
 mod rivals;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout_at};
 
+pub use attributes::ENVIRONMENT;
 pub use cache::{RUNTIME, fetched};
 pub use dialogue::Dialogue;
 
@@ -189,14 +191,19 @@ pub enum Stage {
 /// The runtime or the HTTP client cannot be set up; sources that fail are
 /// attempts in the outcome.
 pub fn run(stage: Stage, root: &Root, surroundings: &Surroundings) -> Result<Outcome> {
-    runtime()?.block_on(async {
+    let mut outcome = runtime()?.block_on(async {
         let drives = Drives::watch(root.path());
         let http = Http::new(Wake::kernel())?.detoured(surroundings.detour.clone());
         match stage {
             Stage::Local => Ok(local(root, surroundings, &drives, &http).await),
             Stage::Network => network(root, surroundings, &drives, &http).await,
         }
-    })
+    })?;
+    let told = outcome.data.as_ref().map(|d| &d.fetched.metadata);
+    if let Some(Err(e)) = told.map(|metadata| attributes::write(root, metadata)) {
+        outcome.warnings.push(e.chain());
+    }
+    Ok(outcome)
 }
 
 fn runtime() -> Result<Runtime> {

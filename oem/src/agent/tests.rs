@@ -58,6 +58,11 @@ fn keeps_what_it_fetched_and_falls_back_to_it() {
         );
         assert_eq!(fs::read(&path).unwrap(), b"#cloud-config\n");
     }
+    let environment = fs::read_to_string(dir.path().join("run/holdfast/metadata.env")).unwrap();
+    assert!(
+        environment.contains("HOLDFAST_INSTANCE_ID=\"i-1\"\n"),
+        "{environment}"
+    );
     let again = network_stage(dir.path(), &surroundings(Some(double.port)));
     assert!(!again.data.unwrap().new_instance);
 

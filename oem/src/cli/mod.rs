@@ -5,6 +5,7 @@ mod detect;
 mod fetch;
 mod input;
 mod plan;
+mod query;
 mod schema;
 mod stage;
 mod status;
@@ -36,6 +37,8 @@ enum Command {
     Detect(detect::Args),
     /// Ask the provider for metadata and user-data
     Fetch(fetch::Args),
+    /// Print what the provider told of this machine, e.g. its region
+    Query(query::Args),
     /// Check a user-data file: every finding with line, column and a suggestion
     Validate(validate::Args),
     /// Show what applying would change, as a diff; changes nothing
@@ -53,6 +56,7 @@ pub fn run(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Detect(args) => detect::run(&args),
         Command::Fetch(args) => fetch::run(&args),
+        Command::Query(args) => query::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Apply(args) => apply::run(&args),

@@ -20,8 +20,8 @@ pub(super) fn read(stage: Stage, root: &Root) -> Result<Outcome> {
     agent::run(stage, root, &Surroundings::default())
 }
 
-/// Runs a stage: reads, applies, reports. Exit status 3 when the provider is
-/// known and silent, so that the unit tries again; 1 when something asked for
+/// Runs a stage: reads, applies, reports. Exit status 3 when the provider is known and
+/// silent, or could not be told how it went, so that the unit tries again; 1 when something asked for
 /// is not in place, which trying again would not change.
 pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Report, u8)> {
     let outcome = read(stage, root)?;
@@ -64,9 +64,10 @@ pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Repor
         _ => None,
     };
     let report = configure(root, news, oem.as_deref(), &fetched, reach, heard);
+    let mut owed = silent;
     let report = match (report, &dialogue) {
         (Ok(mut report), Some(dialogue)) => {
-            dialogue.hold(&mut report);
+            owed |= !dialogue.hold(&mut report);
             report.write(root)?;
             report
         }
@@ -77,11 +78,7 @@ pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Repor
         }
         (report, None) => report?,
     };
-    let code = if silent {
-        3
-    } else {
-        u8::from(!report.is_good())
-    };
+    let code = if owed { 3 } else { u8::from(!report.is_good()) };
     Ok((report, code))
 }
 

@@ -35,7 +35,7 @@ pub struct Disk {
     pub device: String,
     /// Volume label.
     pub label: String,
-    /// `iso9660` or `vfat`.
+    /// `iso9660`, `udf` or `vfat`.
     pub kind: String,
 }
 
@@ -167,7 +167,7 @@ fn fw_cfg(root: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Labels of every block device that carries ISO 9660 or FAT. Devices made by
+/// Labels of every block device that carries ISO 9660, UDF or FAT. Devices made by
 /// the kernel for its own use cannot be configuration drives, and opening an
 /// empty floppy drive takes seconds.
 fn disks(root: &Path) -> Vec<Disk> {

@@ -56,16 +56,19 @@ impl<'a> Request<'a> {
     pub fn get(url: &'a str) -> Self {
         Self::new(Method::GET, url)
     }
-    /// PUT an empty body to `url`.
+    /// PUT nothing to `url`.
     pub fn put(url: &'a str) -> Self {
         Self::new(Method::PUT, url)
     }
-    /// POST `body` to `url`.
-    pub fn post(url: &'a str, body: Vec<u8>) -> Self {
-        Request {
-            body,
-            ..Self::new(Method::POST, url)
-        }
+    /// POST nothing to `url`.
+    pub fn post(url: &'a str) -> Self {
+        Self::new(Method::POST, url)
+    }
+    /// With this body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
     }
     /// With these headers.
     #[must_use]

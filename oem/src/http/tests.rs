@@ -150,7 +150,7 @@ fn what_is_posted_and_what_comes_back() {
     run(async {
         let http = Http::new(Wake::never()).unwrap();
         let url = format!("{}/state", double.url);
-        let request = Request::post(&url, b"{}".to_vec());
+        let request = Request::post(&url).body("{}");
         let reply = http.send(&request, Instant::now() + LONG).await.unwrap();
         assert_eq!(reply.header("content-length"), Some("0"));
         // Where 404 means not yet.

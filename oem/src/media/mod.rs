@@ -1,14 +1,16 @@
 //! Reading small file systems without mounting them: ISO 9660 (plain, Joliet,
-//! Rock Ridge) and FAT12/16/32 with long names. Configuration drives are one of
-//! the two. Needs no privilege beyond reading the device, no kernel module.
+//! Rock Ridge), UDF, and FAT12/16/32 with long names. Configuration drives are one of
+//! the three. Needs no privilege beyond reading the device, no kernel module.
 
 mod fat;
 mod iso;
+mod udf;
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 pub use fat::Fat;
 pub use iso::Iso;
+pub use udf::Udf;
 
 /// Most entries one directory may have before it is refused.
 const MAX_ENTRIES: usize = 4096;
@@ -19,8 +21,8 @@ pub enum MediaError {
     /// The device failed.
     #[error("cannot read the medium")]
     Io(#[from] io::Error),
-    /// Neither ISO 9660 nor FAT.
-    #[error("no ISO 9660 or FAT file system")]
+    /// None of those that can be read.
+    #[error("no ISO 9660, UDF or FAT file system")]
     Unknown,
     /// Structures contradict each other.
     #[error("damaged {0} file system: {1}")]
@@ -63,6 +65,8 @@ enum Place {
 pub enum Volume<R> {
     /// ISO 9660.
     Iso(Iso<R>),
+    /// UDF without an ISO 9660 beside it.
+    Udf(Udf<R>),
     /// FAT12, FAT16 or FAT32.
     Fat(Fat<R>),
 }
@@ -71,10 +75,13 @@ impl<R: Read + Seek> Volume<R> {
     /// Recognises and opens the file system on `device`.
     ///
     /// # Errors
-    /// [`MediaError::Unknown`] when it is neither kind, else what is wrong.
+    /// [`MediaError::Unknown`] when it is of no such kind, else what is wrong.
     pub fn open(mut device: R) -> Result<Self, MediaError> {
         if iso::recognised(&mut device)? {
             return Ok(Volume::Iso(Iso::open(device)?));
+        }
+        if udf::recognised(&mut device)? {
+            return Ok(Volume::Udf(Udf::open(device)?));
         }
         if fat::recognised(&mut device)? {
             return Ok(Volume::Fat(Fat::open(device)?));
@@ -86,14 +93,16 @@ impl<R: Read + Seek> Volume<R> {
     pub fn label(&self) -> &str {
         match self {
             Volume::Iso(iso) => iso.label(),
+            Volume::Udf(udf) => udf.label(),
             Volume::Fat(fat) => fat.label(),
         }
     }
 
-    /// File system name: `iso9660` or `vfat`.
+    /// File system name: `iso9660`, `udf` or `vfat`.
     pub fn kind(&self) -> &'static str {
         match self {
             Volume::Iso(_) => "iso9660",
+            Volume::Udf(_) => "udf",
             Volume::Fat(_) => "vfat",
         }
     }
@@ -138,6 +147,7 @@ impl<R: Read + Seek> Volume<R> {
         }
         match self {
             Volume::Iso(iso) => iso.content(&entry.place),
+            Volume::Udf(udf) => udf.content(&entry.place),
             Volume::Fat(fat) => fat.content(&entry.place, entry.size),
         }
         .map(Some)
@@ -146,6 +156,7 @@ impl<R: Read + Seek> Volume<R> {
     fn root(&mut self) -> Result<Vec<Entry>, MediaError> {
         match self {
             Volume::Iso(iso) => iso.root(),
+            Volume::Udf(udf) => udf.root(),
             Volume::Fat(fat) => fat.entries(&Place::Cluster(0)),
         }
     }
@@ -153,6 +164,7 @@ impl<R: Read + Seek> Volume<R> {
     fn entries(&mut self, place: &Place) -> Result<Vec<Entry>, MediaError> {
         match self {
             Volume::Iso(iso) => iso.entries(place),
+            Volume::Udf(udf) => udf.entries(place),
             Volume::Fat(fat) => fat.entries(place),
         }
     }

@@ -98,6 +98,20 @@ fn fat_of_every_width_with_long_names() {
 }
 
 #[test]
+fn udf_alone() {
+    let mut v = open("azure-udf.iso");
+    assert_eq!((v.label(), v.kind()), ("rd_rdfe_stable", "udf"));
+    assert!(text(&mut v, "ovf-env.xml").contains("<ns1:HostName>stack1<"));
+    let deep = "folder/a file with spaces and a long name.txt";
+    assert_eq!(text(&mut v, deep), "deep\n");
+    assert_eq!(text(&mut v, "ünï.txt"), "ä");
+    let large = v.read("large.bin", LIMIT).unwrap().unwrap();
+    assert_eq!(large, vec![b'x'; 70_000]);
+    assert_eq!(v.read("absent", LIMIT).unwrap(), None);
+    assert!(v.list("folder").unwrap().is_some() && v.list("ovf-env.xml").unwrap().is_none());
+}
+
+#[test]
 fn limits_and_strangers() {
     let mut v = open("nocloud-fat12.img");
     assert!(matches!(
@@ -132,7 +146,7 @@ proptest! {
 
     #[test]
     fn damaged_images_never_panic(
-        which in 0usize..4,
+        which in 0usize..6,
         hits in proptest::collection::vec((0.0f64..1.0, any::<u8>()), 1..60),
         cut in 0.5f64..1.0,
     ) {
@@ -142,6 +156,8 @@ proptest! {
             ("openstack-rockridge.iso", 0x8000, 0x10000),
             ("nocloud-fat12.img", 0, 0x4000),
             ("nocloud-fat12.img", 0, 0x40),
+            ("azure-udf.iso", 0x10000, 0x13000),
+            ("azure-udf.iso", 0x80800, 0x86000),
         ][which];
         let mut bytes = image(name);
         for (at, value) in hits {

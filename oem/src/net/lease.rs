@@ -1,6 +1,7 @@
 //! DHCP leases as systemd-networkd keeps them in `/run/systemd/netif/leases`
 //! (one `KEY=value` file per interface, named after its index).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -14,6 +15,8 @@ pub struct Lease {
     pub server: Option<Ipv4Addr>,
     /// Gateways.
     pub routers: Vec<Ipv4Addr>,
+    /// Options for private use (224 to 254), by number.
+    pub private: BTreeMap<u8, Vec<u8>>,
 }
 
 /// Parses one lease file; unknown keys and malformed values are skipped.
@@ -30,10 +33,20 @@ pub fn parse(text: &str) -> Lease {
                     .filter_map(|a| a.parse().ok())
                     .collect();
             }
-            _ => {}
+            key => {
+                let option = key.strip_prefix("OPTION_").and_then(|n| n.parse().ok());
+                lease.private.extend(option.zip(hexadecimal(value)));
+            }
         }
     }
     lease
+}
+
+fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
+    let digits = digits.filter(|d| d.len() % 2 == 0)?;
+    let byte = |pair: &[u32]| u8::try_from(pair[0] << 4 | pair[1]).ok();
+    digits.chunks_exact(2).map(byte).collect()
 }
 
 /// All leases below `root`, in the order of interface indices.
@@ -62,11 +75,16 @@ mod tests {
     fn reads_a_lease() {
         let lease = parse(
             "# This is private data. Do not parse.\nADDRESS=10.1.1.57\nNETMASK=255.255.255.0\n\
-             ROUTER=10.1.1.1 10.1.1.2\nSERVER_ADDRESS=10.1.1.1\nNTP=x\nbroken\nT1=21600\n",
+             ROUTER=10.1.1.1 10.1.1.2\nSERVER_ADDRESS=10.1.1.1\nNTP=x\nbroken\nT1=21600\n\
+             OPTION_245=a83f8110\nOPTION_9999=00\nOPTION_230=abc\n",
         );
         assert_eq!(lease.address, Some(Ipv4Addr::new(10, 1, 1, 57)));
         assert_eq!(lease.server, Some(Ipv4Addr::new(10, 1, 1, 1)));
         assert_eq!(lease.routers.len(), 2);
+        assert_eq!(
+            lease.private,
+            BTreeMap::from([(245, vec![168, 63, 129, 16])])
+        );
         assert_eq!(parse("SERVER_ADDRESS=nonsense"), Lease::default());
     }
 

@@ -4,14 +4,14 @@
 //! Its virtual router has EC2-shaped paths on the DHCP server, but keys as plain text.
 //! Which address is the router's is a guess among a few.
 
-use super::Provider;
+use super::{Passwords, Provider};
 use crate::detect::{Clue, Evidence};
 use crate::error::{Error, Result};
 use crate::http::Http;
 use crate::net::{lease, route};
 use crate::source::cloudstack::{DOCUMENTS, parse};
 use crate::source::document::line;
-use crate::source::{Found, Raw, Scene, Source, configdrive};
+use crate::source::{Found, Raw, Scene, Source, configdrive, passwords};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -24,6 +24,24 @@ pub(super) static PROVIDER: Provider = Provider {
     detect,
     sources: &[&configdrive::DRIVE, &ROUTER],
     guess: true,
+    passwords: Some(Passwords {
+        ask: |_, http, fetched, deadline| {
+            Box::pin(async move {
+                match server(&fetched.source) {
+                    Some(url) => passwords::ask(&url, http, deadline).await,
+                    None => Ok(None),
+                }
+            })
+        },
+        saved: |_, http, fetched, deadline| {
+            Box::pin(async move {
+                match server(&fetched.source) {
+                    Some(url) => passwords::saved(&url, http, deadline).await,
+                    None => Ok(()),
+                }
+            })
+        },
+    }),
     ..Provider::NONE
 };
 
@@ -68,6 +86,13 @@ async fn fetch(scene: &Scene, http: &Http, deadline: Instant) -> Result<Option<F
         .await?;
     raw.extend(reply.found().map(|body| ("user-data".to_owned(), body)));
     Ok(Some(parse(&raw, &format!("{base}/latest/"))))
+}
+
+/// The password server beside the router that gave the data. A drive has the password
+/// itself.
+fn server(source: &str) -> Option<String> {
+    let router = source.strip_suffix("/latest/")?;
+    Some(format!("{router}:8080/"))
 }
 
 /// Base URLs to try: every lease's server, the well-known name, the gateways.

@@ -2,7 +2,7 @@
 //! drive, and from who took them over (Exoscale).
 
 use super::document::{data, first_word, ipv4, line, text};
-use super::{Found, Raw, keys};
+use super::{Found, Raw, keys, passwords};
 
 /// Documents below `meta-data/`, as the router spells them.
 pub(crate) const DOCUMENTS: [&str; 10] = [
@@ -17,6 +17,8 @@ pub(crate) const DOCUMENTS: [&str; 10] = [
     "service-offering",
     "cloud-identifier",
 ];
+/// A drive's password, under a name of ours.
+pub(crate) const PASSWORD: &str = "vm-password";
 /// Kept as attributes.
 const ATTRIBUTES: [&str; 5] = [
     "vm-id",
@@ -28,14 +30,16 @@ const ATTRIBUTES: [&str; 5] = [
 
 /// Pure. Names are the router's; a config drive's are turned into them.
 pub(crate) fn parse(raw: &Raw, source: &str) -> Found {
-    let mut found = Found::default();
+    let mut found = Found::of("cloudstack", source);
     let fetched = &mut found.fetched;
-    fetched.provider = "cloudstack".into();
-    fetched.source = source.into();
     fetched.user_data = data(raw, "user-data");
     fetched.network = data(raw, "network_data.json");
+    fetched.passwords = line(raw, PASSWORD)
+        .filter(|p| *p != "saved_password")
+        .map(|p| passwords::plain(p.to_owned()))
+        .into_iter()
+        .collect();
     let metadata = &mut fetched.metadata;
-    metadata.provider = "cloudstack".into();
     metadata.instance_id = line(raw, "instance-id")
         .or_else(|| line(raw, "vm-id"))
         .map(str::to_owned);

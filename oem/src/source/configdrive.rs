@@ -74,6 +74,9 @@ fn cloudstack_tree<R: Read + Seek>(volume: &mut Volume<R>) -> std::result::Resul
                 .map(|b| (name.to_owned(), b)),
         );
     }
+    let password = "cloudstack/password/vm_password.txt";
+    let password = volume.read(password, MAX_DOCUMENT)?;
+    raw.extend(password.map(|b| (cloudstack::PASSWORD.to_owned(), b)));
     for name in ["user_data.txt", "user-data.txt"] {
         let path = format!("cloudstack/userdata/{name}");
         if let Some(bytes) = volume.read(&path, MAX_BODY as u64)? {

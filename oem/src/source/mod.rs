@@ -6,16 +6,20 @@
 
 pub(crate) mod cloudstack;
 pub(crate) mod configdrive;
+pub(crate) mod date;
 pub(crate) mod document;
 pub(crate) mod keys;
 pub(crate) mod nocloud;
 pub(crate) mod openstack;
+pub(crate) mod passwords;
+pub(crate) mod xml;
 
-use crate::detect::Evidence;
+use crate::detect::{Disk, Evidence};
 use crate::error::Result;
 use crate::http::Http;
 use crate::metadata::Fetched;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -38,6 +42,30 @@ pub struct Found {
     pub warnings: Vec<String>,
 }
 
+impl Found {
+    /// Nothing yet, of this provider, from there.
+    pub(crate) fn of(provider: &str, source: &str) -> Found {
+        let mut found = Found::default();
+        found.fetched.provider = provider.into();
+        found.fetched.source = source.into();
+        found.fetched.metadata.provider = provider.into();
+        found
+    }
+
+    /// A document that is JSON; `Null` when it is absent, and with a warning when it is
+    /// something else.
+    pub(crate) fn json(&mut self, raw: &Raw, name: &str) -> Value {
+        match document::text(raw, name).map(serde_json::from_str) {
+            Some(Ok(value)) => value,
+            Some(Err(e)) => {
+                self.warnings.push(format!("{name} is left out: {e}"));
+                Value::Null
+            }
+            None => Value::Null,
+        }
+    }
+}
+
 /// What sources look at besides the network.
 #[derive(Debug, Clone, Default)]
 pub struct Scene {
@@ -45,6 +73,16 @@ pub struct Scene {
     pub root: PathBuf,
     /// What detection saw.
     pub evidence: Evidence,
+}
+
+impl Scene {
+    /// Whether a disk is a CD, which those who may write to disks cannot make.
+    pub(crate) fn is_optical(&self, disk: &Disk) -> bool {
+        /// Of the kernel's `TYPE_ROM`.
+        const ROM: &str = "5";
+        let device = self.root.join("sys/class/block").join(&disk.device);
+        std::fs::read_to_string(device.join("device/type")).is_ok_and(|t| t.trim() == ROM)
+    }
 }
 
 /// What comes of asking a source: `None` when what answered says that there is no such

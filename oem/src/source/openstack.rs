@@ -1,7 +1,7 @@
 //! OpenStack's layout: `meta_data.json`, `user_data`, `vendor_data.json` and
 //! `network_data.json`, the same from its service and from a config drive.
 
-use super::document::{data, ipv4, line, scalar, text};
+use super::document::{data, ipv4, line, scalar};
 use super::{Found, Raw, keys};
 use serde_json::Value;
 use std::net::Ipv4Addr;
@@ -31,22 +31,13 @@ pub(crate) fn interfaces_path(raw: &Raw) -> Option<String> {
 
 /// Pure. Understands a drive's `ec2.json` (its `ec2/latest/meta-data.json`) too.
 pub(crate) fn parse(raw: &Raw, source: &str) -> Found {
-    let mut found = Found::default();
-    let mut json = |name: &str| match text(raw, name).map(serde_json::from_str::<Value>) {
-        Some(Ok(value)) => value,
-        Some(Err(e)) => {
-            found.warnings.push(format!("{name} is left out: {e}"));
-            Value::Null
-        }
-        None => Value::Null,
-    };
+    let mut found = Found::of("openstack", source);
+    let mut json = |name: &str| found.json(raw, name);
     let meta = json("meta_data.json");
     let ec2 = json("ec2.json");
     let vendor = json("vendor_data.json");
     let network = json("network_data.json");
     let fetched = &mut found.fetched;
-    fetched.provider = "openstack".into();
-    fetched.source = source.into();
     fetched.user_data = data(raw, "user_data");
     fetched.network = data(raw, "network_data.json").or_else(|| data(raw, INTERFACES));
     // Either the text itself or under cloud-init's name.
@@ -61,7 +52,6 @@ pub(crate) fn parse(raw: &Raw, source: &str) -> Found {
             .push("vendor_data.json is left out: a list of parts".into());
     }
     let metadata = &mut fetched.metadata;
-    metadata.provider = "openstack".into();
     metadata.instance_id = scalar(&meta, "uuid").or_else(|| scalar(&ec2, "instance-id"));
     metadata.hostname = scalar(&meta, "hostname").or_else(|| scalar(&meta, "name"));
     metadata.ssh_keys = meta.get("public_keys").map(keys::of).unwrap_or_default();

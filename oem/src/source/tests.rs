@@ -16,7 +16,9 @@ const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDrLcTvqjRUA one@example"
 
 /// What the provider `kind` makes of documents.
 fn parse(kind: &str, raw: &Raw) -> Found {
-    let source = by_name(kind).and_then(|p| p.sources.last());
+    let sources = by_name(kind).map_or(&[][..], |p| p.sources);
+    let own = sources.iter().find(|s| s.name == kind);
+    let source = own.or(sources.last());
     (source
         .unwrap_or_else(|| panic!("{kind} is no provider"))
         .parse)(raw, "test")
@@ -48,13 +50,17 @@ fn cases() {
         let found = parse(name.split('-').next().unwrap(), &raw);
         let utf8 =
             |d: &Option<Vec<u8>>| d.as_ref().map(|d| String::from_utf8_lossy(d).into_owned());
-        let got = serde_json::json!({
+        let mut got = serde_json::json!({
             "metadata": found.fetched.metadata,
             "user_data": utf8(&found.fetched.user_data),
             "vendor_data": utf8(&found.fetched.vendor_data),
             "network": utf8(&found.fetched.network),
             "warnings": found.warnings,
         });
+        if !found.fetched.passwords.is_empty() {
+            let whose = found.fetched.passwords.iter().map(|p| p.user.clone());
+            got["passwords"] = whose.collect();
+        }
         let got = serde_json::to_string_pretty(&got).unwrap() + "\n";
         let expected = case.join("expected.json");
         if std::env::var_os("UPDATE_EXPECTED").is_some() {

@@ -94,6 +94,8 @@ struct Connection {
     response: VecDeque<u8>,
     /// Nothing is sent before this time.
     not_before: Instant,
+    /// Between two bytes, if they are to be sent one by one.
+    pace: Option<Duration>,
     closing: bool,
 }
 
@@ -217,6 +219,7 @@ impl Server {
                     request: Vec::new(),
                     response: VecDeque::new(),
                     not_before: now,
+                    pace: None,
                     closing: false,
                 });
             }
@@ -259,10 +262,11 @@ fn serve(
             }
             Parsed::Whole(request, used) => {
                 connection.request.drain(..used);
-                let (response, delay) = service.respond(called, &request);
-                connection.response.extend(response.encode(&request));
-                connection.not_before = now + smoltcp::time::Duration::from(delay);
-                connection.closing = !request.keep_alive;
+                let answer = service.respond(called, &request);
+                connection.response.extend(answer.bytes);
+                connection.not_before = now + smoltcp::time::Duration::from(answer.delay);
+                connection.pace = answer.pace;
+                connection.closing = answer.closes;
             }
         }
     }
@@ -270,9 +274,18 @@ fn serve(
         return;
     }
     while socket.can_send() && !connection.response.is_empty() {
-        match socket.send_slice(connection.response.make_contiguous()) {
+        let whole = connection.response.make_contiguous();
+        let part = match connection.pace {
+            Some(_) => &whole[..1],
+            None => whole,
+        };
+        match socket.send_slice(part) {
             Ok(n) if n > 0 => drop(connection.response.drain(..n)),
             _ => break,
+        }
+        if let Some(pace) = connection.pace {
+            connection.not_before = now + smoltcp::time::Duration::from(pace);
+            break;
         }
     }
     let peer_done =
