@@ -1,5 +1,5 @@
 # Prints what the benchmark reads from the serial console. Only builtins and
-# systemctl, so that both images can run it. Times are microseconds since the
+# systemd's programs, so that both images can run it. Times are microseconds since the
 # kernel's start.
 prop() { systemctl show --property="$1" --value ${2:+"$2"}; }
 # The kernel's messages must not come in the middle of a line.
@@ -23,4 +23,16 @@ while read -r name value _; do
     esac
 done </proc/meminfo
 say "memory" "total=$total" "available=$available" "state=$state" "failed=$(systemctl list-units --failed --plain --no-legend | while read -r unit _; do printf '%s,' "$unit"; done)"
+# When the initrd handed over to the real system's systemd: the kernel's log for ours.
+{
+    dmesg
+    journalctl -b -o short-monotonic --no-pager _PID=1
+} | while read -r line; do
+    case $line in
+    *"Switching root."* | *"init"*" usr "*" root "*" total "*" ms")
+        line=${line#[}
+        say "handed" "over=$(echo ${line%%]*})"
+        ;;
+    esac
+done
 say "end"

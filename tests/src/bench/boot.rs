@@ -23,8 +23,10 @@ pub fn rows(bench: &Bench) -> Result<Vec<Row>> {
     Ok(vec![
         row("kernel start to docker.service active", |b| b.docker),
         row("kernel start to user's unit active", |b| b.unit),
-        row("kernel start to leaving the initrd", |b| b.systemd),
-        row("PID 1 start to leaving the initrd", |b| b.systemd - b.init),
+        row("kernel start to the real systemd", |b| b.systemd),
+        row("PID 1 start to the end of the initrd", |b| {
+            b.handed_over - b.init
+        }),
         row("power-on to user's unit, host's clock", |b| b.power_on),
     ])
 }

@@ -43,7 +43,9 @@ pub enum Dialect {
 pub struct Boot {
     /// PID 1 of the initrd began.
     pub init: f64,
-    /// systemd of the real system began.
+    /// The initrd had done its work, next is the real system's systemd.
+    pub handed_over: f64,
+    /// systemd of the real system began: loaded, and its first instructions run.
     pub systemd: f64,
     /// `docker.service` was active.
     pub docker: f64,
@@ -121,6 +123,7 @@ fn parse(console: &str, power_on: f64) -> Result<Boot> {
     let seconds = |key| number(console, "boot", key).map(|micros| micros / 1e6);
     let boot = Boot {
         init: seconds("init")?,
+        handed_over: number(console, "handed", "over")?,
         systemd: seconds("systemd")?,
         docker: seconds("docker")?,
         unit: seconds("unit")?,
@@ -172,6 +175,7 @@ mod tests {
     const CONSOLE: &str = "[  OK  ] Started\n\
         holdfast-bench boot init=1500000 systemd=1900000 docker=9000000 unit=9500000 host=bench\n\
         noise holdfast-bench memory total=2000000 available=1800000 state=running failed=\n\
+        holdfast-bench handed over=1.812345\n\
         holdfast-bench end\n";
 
     #[test]
@@ -182,6 +186,7 @@ mod tests {
             (1.5, 1.9, 9.0, 9.5)
         );
         assert_eq!((boot.power_on, boot.memory), (12.0, 204_800_000.0));
+        assert_eq!(boot.handed_over, 1.812_345);
     }
 
     #[test]
