@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use oem::source::{Raw, parse_all};
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 21] = [
     "meta_data.json",
     "network_data.json",
     "vendor_data.json",
@@ -22,6 +22,11 @@ const NAMES: [&str; 16] = [
     "public-keys/",
     "public-keys/0/openssh-key",
     "instance-type",
+    "all.json",
+    "v1.json",
+    "instance.json",
+    "ovf-env.xml",
+    "vm-password",
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -12,6 +12,8 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
     }
     units![
         "oem-local.service",
+        "oem-refresh.service",
+        "oem-refresh.timer",
         "oem.service",
         "oem.target",
         "system-config.target",
@@ -21,7 +23,7 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
 
 /// Units to enable; where they go is in their `[Install]` sections.
 pub fn enabled() -> &'static [&'static str] {
-    &["oem-local.service", "oem.service"]
+    &["oem-local.service", "oem.service", "oem-refresh.timer"]
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ fn respond(
     scenario: &Scenario,
     called: SocketAddr,
     request: &Request,
-    _: &Log,
+    log: &Log,
     has_data: bool,
 ) -> Response {
     if called.ip() == WIRESERVER {
@@ -104,6 +104,11 @@ fn respond(
     }
     if !request.reads() {
         return Response::status(405);
+    }
+    // What a machine meets right after it was made.
+    let earlier = log.all().iter().filter(|e| e.called == called).count();
+    if let Some(status) = [404, 429, 410].get(earlier) {
+        return Response::status(*status);
     }
     let version = request
         .query
@@ -191,13 +196,25 @@ fn drive(scenario: &Scenario) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// The answer when the machine is no longer new.
     fn ask(address: Ipv4Addr, request: &Request) -> (u16, String) {
         let scenario = Scenario {
             user_data: Some(b"x".to_vec()),
             ..Scenario::new(&AZURE)
         };
-        let r = (AZURE.respond)(&scenario, (address, 80).into(), request, &Log::default());
-        (r.status, String::from_utf8(r.body).unwrap())
+        let service = super::super::Service::new(scenario, Log::default());
+        let called = SocketAddr::from((address, 80));
+        let early = Request::get("/metadata/instance").with("Metadata", "true");
+        for status in [404, 429, 410] {
+            assert_eq!(
+                service.respond((METADATA, 80).into(), &early).status,
+                status
+            );
+        }
+        let answer = service.respond(called, request);
+        let text = String::from_utf8(answer.bytes).unwrap();
+        let body = text.split_once("\r\n\r\n").unwrap().1;
+        (answer.status, body.to_owned())
     }
 
     #[test]

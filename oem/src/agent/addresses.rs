@@ -8,7 +8,7 @@ use crate::metadata::Metadata;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Takes `own`, best interface first, unless the provider told any address.
-pub(super) fn complete(metadata: &mut Metadata, own: &[IpAddr]) {
+pub fn complete(metadata: &mut Metadata, own: &[IpAddr]) {
     if metadata.addresses().iter().any(Option::is_some) {
         return;
     }

@@ -25,6 +25,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout_at};
 
+pub use addresses::complete;
 pub use attributes::ENVIRONMENT;
 pub use cache::{RUNTIME, fetched};
 pub use dialogue::Dialogue;

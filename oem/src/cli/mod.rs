@@ -6,6 +6,7 @@ mod fetch;
 mod input;
 mod plan;
 mod query;
+mod refresh;
 mod schema;
 mod stage;
 mod status;
@@ -39,6 +40,8 @@ enum Command {
     Fetch(fetch::Args),
     /// Print what the provider told of this machine, e.g. its region
     Query(query::Args),
+    /// Take over keys and addresses that the provider changed since the boot
+    Refresh(refresh::Args),
     /// Check a user-data file: every finding with line, column and a suggestion
     Validate(validate::Args),
     /// Show what applying would change, as a diff; changes nothing
@@ -57,6 +60,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Detect(args) => detect::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::Refresh(args) => refresh::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Apply(args) => apply::run(&args),

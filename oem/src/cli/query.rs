@@ -1,7 +1,9 @@
 //! `oem query`.
 
 use super::{print, print_json, stage};
+use crate::agent;
 use crate::error::{Error, Result};
+use crate::net;
 use crate::root::Root;
 use std::path::PathBuf;
 
@@ -21,10 +23,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<u8> {
-    let fetched = stage::last(&Root::open(&args.root)?)?.ok_or_else(|| {
+    let root = Root::open(&args.root)?;
+    let mut fetched = stage::last(&root)?.ok_or_else(|| {
         Error::environment("nothing was fetched in this boot")
             .hint("`oem detect --explain` tells which providers are considered and why")
     })?;
+    if root.is_live() {
+        agent::complete(&mut fetched.metadata, &net::addresses());
+    }
     let values = fetched.metadata.values();
     let Some(key) = &args.key else {
         if args.json {

@@ -57,29 +57,36 @@ pub(super) fn run(stage: Stage, input: &InputArgs, root: &Root) -> Result<(Repor
         Stage::Local => Reach::Kept,
         Stage::Network => Reach::Ask,
     };
-    let surroundings = Surroundings::default();
-    // Who is silent, and asked again soon, has not been told anything yet.
-    let dialogue = match stage {
-        Stage::Network if !silent => Dialogue::with(&fetched, root, &surroundings)?,
-        _ => None,
-    };
-    let report = configure(root, news, oem.as_deref(), &fetched, reach, heard);
-    let mut owed = silent;
-    let report = match (report, &dialogue) {
-        (Ok(mut report), Some(dialogue)) => {
-            owed |= !dialogue.hold(&mut report);
-            report.write(root)?;
-            report
-        }
-        (Err(e), Some(dialogue)) => {
-            // That it cannot be told is the lesser evil.
-            let _ = dialogue.report(Some(&e.chain()));
-            return Err(e);
-        }
-        (report, None) => report?,
-    };
+    let mut report = configure(root, news, oem.as_deref(), &fetched, reach, heard);
+    // Who is silent, and asked again soon, has nothing to be told yet.
+    let told = stage == Stage::Local || silent || tell(&fetched, root, &mut report);
+    let report = report?;
+    let owed = silent || !told;
     let code = if owed { 3 } else { u8::from(!report.is_good()) };
     Ok((report, code))
+}
+
+/// Says to the provider what it wants to hear, and asks for what it gives last. Whether
+/// it heard all; what came of it is added to the report.
+fn tell(fetched: &Fetched, root: &Root, report: &mut Result<Report>) -> bool {
+    let surroundings = Surroundings::default();
+    let all = match (Dialogue::with(fetched, root, &surroundings), &mut *report) {
+        (Ok(None), _) => return true,
+        (Ok(Some(dialogue)), Ok(report)) => dialogue.hold(report),
+        // That it cannot be told either is the lesser evil.
+        (Ok(Some(dialogue)), Err(e)) => dialogue.report(Some(&e.chain())).is_ok(),
+        (Err(e), Ok(report)) => {
+            report.warnings.push(e.chain());
+            false
+        }
+        (Err(_), Err(_)) => false,
+    };
+    if let Ok(report) = report
+        && let Err(e) = report.write(root)
+    {
+        report.warnings.push(e.chain());
+    }
+    all
 }
 
 /// Whether the provider said all there is to say.

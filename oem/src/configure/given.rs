@@ -75,7 +75,7 @@ mod tests {
         };
         let mut own = input(&[password("own")]).unwrap();
         own.layer = Layer::UserData.into();
-        let mut boot = |given: &[Password]| {
+        let boot = |given: &[Password]| {
             let inputs: Vec<Input> = [own.clone()].into_iter().chain(input(given)).collect();
             let mut plan = plan::build(&inputs, &metadata, &root).unwrap();
             plan.steps

@@ -3,9 +3,11 @@
 
 mod given;
 mod merge;
+mod refresh;
 mod remote;
 
 pub use given::set_passwords;
+pub use refresh::refresh;
 pub use remote::{Reach, Remote};
 
 use crate::apply::{Bus, Systemd, apply};

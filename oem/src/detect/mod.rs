@@ -229,4 +229,6 @@ fn certainty_word(certainty: Certainty) -> &'static str {
 }
 
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod tests;

@@ -17,7 +17,8 @@ pub(crate) fn line<'a>(raw: &'a Raw, name: &str) -> Option<&'a str> {
     text(raw, name).filter(|t| is_line(t))
 }
 
-fn is_line(text: &str) -> bool {
+/// Whether a text can be a name, an id or the like.
+pub(crate) fn is_line(text: &str) -> bool {
     text.len() <= 1024 && !text.starts_with('<') && !text.chars().any(char::is_control)
 }
 

@@ -54,7 +54,7 @@ fn record(key: &str, value: &str) -> Vec<u8> {
 
 /// At most so many bytes, in whole characters.
 fn cut(text: &str, most: usize) -> &[u8] {
-    text[..text.floor_char_boundary(most)].as_bytes()
+    &text.as_bytes()[..text.floor_char_boundary(most)]
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::error::{Context, Error, Result};
 use crate::http::{Http, Request, is_passing};
 use crate::media::Volume;
 use crate::metadata::{INSTANCES, instance_name};
-use crate::source::document::{scalar, text};
+use crate::source::document::{is_line, scalar, text};
 use crate::source::{Found, MAX_DOCUMENT, Raw, Scene, Source, keys, passwords, xml};
 use crate::userdata::unpack::decode_base64;
 use serde_json::Value;
@@ -153,6 +153,7 @@ fn parse(raw: &Raw, source: &str) -> Found {
         None => BTreeMap::new(),
     };
     let given = |name: &str| environment.get(name).cloned();
+    let named = |name: &str| given(name).filter(|v| is_line(v));
     let is = |name: &str| given(name).is_some_and(|v| v.eq_ignore_ascii_case("true"));
     if is("PreprovisionedVm") {
         found.warnings.push(
@@ -178,7 +179,7 @@ fn parse(raw: &Raw, source: &str) -> Found {
     let metadata = &mut fetched.metadata;
     metadata.instance_id = scalar(compute, "vmId");
     metadata.hostname = scalar(&compute["osProfile"], "computerName")
-        .or_else(|| given("HostName"))
+        .or_else(|| named("HostName"))
         .or_else(|| scalar(compute, "name"));
     for key in compute["publicKeys"].as_array().into_iter().flatten() {
         let text = key["keyData"].as_str().unwrap_or_default();
@@ -189,7 +190,7 @@ fn parse(raw: &Raw, source: &str) -> Found {
     metadata.private_ipv4 = address("ipv4", "privateIpAddress").and_then(|a| a.parse().ok());
     metadata.public_ipv4 = address("ipv4", "publicIpAddress").and_then(|a| a.parse().ok());
     metadata.private_ipv6 = address("ipv6", "privateIpAddress").and_then(|a| a.parse().ok());
-    let admin = scalar(&compute["osProfile"], "adminUsername").or_else(|| given("UserName"));
+    let admin = scalar(&compute["osProfile"], "adminUsername").or_else(|| named("UserName"));
     for (name, value) in [
         ("name", scalar(compute, "name")),
         ("instance-type", scalar(compute, "vmSize")),
