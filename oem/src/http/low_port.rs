@@ -31,7 +31,7 @@ pub(super) async fn send(request: Request) -> Result<Response, Failure> {
         None => url.path().to_owned(),
     };
     let to = SocketAddr::new(ip, url.port_or_known_default().unwrap_or(80));
-    let stream = connect(to).await.map_err(Failure::Retry)?;
+    let stream = connect(to).await?;
     let retry = |e: &dyn std::error::Error| Failure::Retry(innermost(e));
     let (mut sender, connection) = http1::handshake::<_, Body>(TokioIo::new(stream))
         .await
@@ -52,7 +52,8 @@ pub(super) async fn send(request: Request) -> Result<Response, Failure> {
 }
 
 /// A connection from the first port that is free.
-async fn connect(to: SocketAddr) -> Result<TcpStream, String> {
+async fn connect(to: SocketAddr) -> Result<TcpStream, Failure> {
+    let retry = |e: std::io::Error| Failure::Retry(e.to_string());
     let any: IpAddr = match to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -62,17 +63,80 @@ async fn connect(to: SocketAddr) -> Result<TcpStream, String> {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),
         };
-        let socket = socket.map_err(|e| e.to_string())?;
+        let socket = socket.map_err(retry)?;
         match socket.bind(SocketAddr::new(any, port)) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::AddrInUse => continue,
-            Err(e) => return Err(format!("port {port} cannot be sent from: {e}")),
+            Err(e) => {
+                let what = format!("cannot send from port {port}");
+                return Err(Failure::Final(Error::environment(what).because(e)));
+            }
         }
         match socket.connect(to).await {
             // The one before may linger at the other end.
             Err(e) if e.kind() == ErrorKind::AddrNotAvailable => {}
-            other => return other.map_err(|e| e.to_string()),
+            other => return other.map_err(retry),
         }
     }
-    Err("no privileged port is free".to_owned())
+    Err(Failure::Retry("no privileged port is free".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Http, Request};
+    use crate::net::Wake;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    /// As anybody but root there is an error at once that says why.
+    #[test]
+    fn the_other_end_sees_a_low_port() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/a?b=c", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, from) = listener.accept().unwrap();
+            let mut said = vec![0; 4096];
+            let n = stream.read(&mut said).unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\nok")
+                .unwrap();
+            (
+                from.port(),
+                String::from_utf8_lossy(&said[..n]).into_owned(),
+            )
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let reply = runtime.block_on(async {
+            let http = Http::new(Wake::never()).unwrap();
+            let request = Request::get(&url)
+                .headers(&[("X-One", "1")])
+                .from_low_port();
+            http.send(&request, Instant::now() + Duration::from_secs(10))
+                .await
+        });
+        match reply {
+            Ok(reply) => {
+                assert_eq!(reply.body, b"ok");
+                let (port, said) = server.join().unwrap();
+                assert!(port < 1024, "{port}");
+                assert!(said.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{said}");
+                let said = said.to_ascii_lowercase();
+                assert!(said.contains("\r\nhost: 127.0.0.1:"), "{said}");
+                assert!(said.contains("\r\nx-one: 1\r\n"), "{said}");
+            }
+            Err(error) => {
+                assert!(!nix::unistd::geteuid().is_root(), "{}", error.chain());
+                assert!(
+                    error.chain().contains("cannot send from port"),
+                    "{}",
+                    error.chain()
+                );
+            }
+        }
+    }
 }

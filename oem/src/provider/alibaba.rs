@@ -5,7 +5,7 @@ use crate::detect::Clue;
 use crate::error::Result;
 use crate::http::Http;
 use crate::source::document::{data, first_word, ipv4, ipv6, line, text};
-use crate::source::{Found, Raw, Source, keys, service};
+use crate::source::{Found, Raw, Source, keys, service, value};
 use tokio::time::Instant;
 
 pub(super) static PROVIDER: Provider = Provider {
@@ -113,6 +113,16 @@ fn key_paths(raw: &Raw) -> Vec<String> {
 /// Pure. Names are paths below `latest/`.
 fn parse(raw: &Raw, source: &str) -> Found {
     let mut found = Found::default();
+    let lines = [ID, "meta-data/hostname"];
+    value::odd_lines(raw, &lines, &mut found.warnings);
+    let paths = key_paths(raw);
+    // An index that lists nothing holds something else.
+    let none = [KEYS.to_owned()];
+    let mut all_keys = Vec::new();
+    for path in if paths.is_empty() { &none[..] } else { &paths } {
+        let more = value::key_lines(raw, path, &mut found.warnings);
+        keys::merge(&mut all_keys, more);
+    }
     let fetched = &mut found.fetched;
     fetched.provider = "alibaba".into();
     fetched.source = source.into();
@@ -123,10 +133,7 @@ fn parse(raw: &Raw, source: &str) -> Found {
     metadata.provider = "alibaba".into();
     metadata.instance_id = line(raw, ID).map(str::to_owned);
     metadata.hostname = line(raw, &meta("hostname")).and_then(first_word);
-    for path in key_paths(raw) {
-        let more = text(raw, &path).map(keys::lines).unwrap_or_default();
-        keys::merge(&mut metadata.ssh_keys, more);
-    }
+    metadata.ssh_keys = all_keys;
     metadata.private_ipv4 = ipv4(raw, &meta("private-ipv4"));
     // An elastic address is not on any card of ours, a public one is.
     metadata.public_ipv4 = ipv4(raw, &meta("eipv4")).or_else(|| ipv4(raw, &meta("public-ipv4")));

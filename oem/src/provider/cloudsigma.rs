@@ -48,6 +48,7 @@ fn parse(raw: &Raw, source: &str) -> Found {
     let all = value::json(raw, CONTEXT, warnings);
     let meta = all.get("meta").unwrap_or(&Value::Null);
     value::odd(&all, CONTEXT, &["uuid", "name"], warnings);
+    value::odd_blocks(meta, "meta", &["cloudinit-user-data"], warnings);
     let keys = value::ssh_keys(meta, "meta", "ssh_public_key", warnings);
     let fetched = &mut found.fetched;
     fetched.provider = "cloudsigma".into();

@@ -70,6 +70,8 @@ fn parse(raw: &Raw, source: &str) -> Found {
     let private = value::yaml(raw, PRIVATE, &mut found.warnings);
     let texts = ["instance-id", "hostname", "availability-zone", "region"];
     value::odd(&meta, METADATA, &texts, &mut found.warnings);
+    value::odd_addresses(&meta, METADATA, &["public-ipv4"], &mut found.warnings);
+    value::odd_blocks(&meta, METADATA, &["vendor_data"], &mut found.warnings);
     let keys = value::ssh_keys(&meta, METADATA, "public-keys", &mut found.warnings);
     let network = meta.get("network-config").filter(|n| !n.is_null());
     if network.is_some_and(|n| !n.is_object()) {

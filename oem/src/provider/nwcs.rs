@@ -53,6 +53,7 @@ fn parse(raw: &Raw, source: &str) -> Found {
     let mut found = Found::default();
     let all = value::json(raw, ALL, &mut found.warnings);
     value::odd(&all, ALL, &["instance_id", "hostname"], &mut found.warnings);
+    value::odd_blocks(&all, ALL, &["userdata", "vendordata"], &mut found.warnings);
     let keys = value::ssh_keys(&all, ALL, "public-keys", &mut found.warnings);
     let fetched = &mut found.fetched;
     fetched.provider = "nwcs".into();

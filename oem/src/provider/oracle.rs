@@ -77,7 +77,8 @@ fn parse(raw: &Raw, source: &str) -> Found {
     let user = instance.get("metadata").unwrap_or(&Value::Null);
     let texts = ["id", "hostname", "displayName", "shape"];
     value::odd(&instance, INSTANCE, &texts, &mut found.warnings);
-    value::odd(user, "metadata", &["user_data"], &mut found.warnings);
+    value::odd(user, "metadata", &[], &mut found.warnings);
+    value::odd_blocks(user, "metadata", &["user_data"], &mut found.warnings);
     let keys = value::ssh_keys(user, "metadata", "ssh_authorized_keys", &mut found.warnings);
     let fetched = &mut found.fetched;
     fetched.provider = "oracle".into();

@@ -101,10 +101,13 @@ fn parse(raw: &Raw, source: &str) -> Found {
         let document = value::json(raw, name, &mut found.warnings);
         value::odd(&document, name, &["mac", "label"], &mut found.warnings);
         let public = scalar(&document, "label").as_deref() == Some("public");
-        if let Some(card) = card(&document) {
-            addresses.extend(card.addresses.iter().map(|a| (public, a.clone())));
-            cards.push(card);
+        if !document.is_object() {
+            continue;
         }
+        let read = value::each(&[document], name, card, &mut found.warnings);
+        let more = read.iter().flat_map(|c| &c.addresses);
+        addresses.extend(more.map(|a| (public, a.clone())));
+        cards.extend(read);
     }
     let fetched = &mut found.fetched;
     fetched.provider = "rackspace".into();

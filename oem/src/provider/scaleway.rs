@@ -98,6 +98,7 @@ fn parse(raw: &Raw, source: &str) -> Found {
     let conf = value::json(raw, CONF, &mut found.warnings);
     let texts = ["id", "name", "hostname", "commercial_type"];
     value::odd(&conf, CONF, &texts, &mut found.warnings);
+    value::odd_addresses(&conf, CONF, &["private_ip"], &mut found.warnings);
     // With each key is its fingerprint; older answers list the keys themselves.
     let listed = value::items(&conf, KEYS).iter();
     let listed: Vec<&Value> = listed.map(|k| k.get("key").unwrap_or(k)).collect();

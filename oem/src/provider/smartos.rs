@@ -5,9 +5,9 @@ use super::Provider;
 use crate::detect::Clue;
 use crate::error::{Error, Result};
 use crate::source::cards::{self, Card};
-use crate::source::document::{data, first_word, line, scalar, text};
+use crate::source::document::{data, first_word, line, scalar};
 use crate::source::port::Port;
-use crate::source::{Found, Raw, Scene, Source, keys, value};
+use crate::source::{Found, Raw, Scene, Source, value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -127,7 +127,10 @@ fn parse(raw: &Raw, source: &str) -> Found {
     let nics = value::json(raw, "sdc:nics", &mut found.warnings);
     let resolvers = value::json(raw, "sdc:resolvers", &mut found.warnings);
     let nics = nics.as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut cards: Vec<Card> = nics.iter().filter_map(card).collect();
+    let warnings = &mut found.warnings;
+    let mut cards = value::each(nics, "sdc:nics", card, warnings);
+    value::odd_lines(raw, &["sdc:uuid", "sdc:hostname"], warnings);
+    let keys = value::key_lines(raw, "root_authorized_keys", warnings);
     if let Some(first) = cards.first_mut() {
         let servers = resolvers.as_array().into_iter().flatten();
         first.dns = servers
@@ -149,9 +152,7 @@ fn parse(raw: &Raw, source: &str) -> Found {
     metadata.provider = "smartos".into();
     metadata.instance_id = line(raw, "sdc:uuid").map(str::to_owned);
     metadata.hostname = line(raw, "sdc:hostname").and_then(first_word);
-    metadata.ssh_keys = text(raw, "root_authorized_keys")
-        .map(keys::lines)
-        .unwrap_or_default();
+    metadata.ssh_keys = keys;
     let addresses = cards.iter().flat_map(|c| &c.addresses);
     for address in addresses.filter_map(|a| a.split('/').next()?.parse::<IpAddr>().ok()) {
         match address {

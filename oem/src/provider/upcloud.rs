@@ -61,15 +61,21 @@ fn parse(raw: &Raw, source: &str) -> Found {
         &["instance_id", "hostname", "region"],
         &mut found.warnings,
     );
+    value::odd_blocks(
+        &all,
+        ALL,
+        &["user_data", "vendor_data"],
+        &mut found.warnings,
+    );
     let keys = value::ssh_keys(&all, ALL, "public_keys", &mut found.warnings);
+    let interfaces = value::items(network, "interfaces");
+    let cards = value::each(interfaces, "interfaces", card, &mut found.warnings);
     let fetched = &mut found.fetched;
     fetched.provider = "upcloud".into();
     fetched.source = source.into();
     let bytes = |key: &str| value::block(&all, key).map(|t| t.as_bytes().to_vec());
     fetched.user_data = bytes("user_data");
     fetched.vendor_data = bytes("vendor_data");
-    let interfaces = value::items(network, "interfaces");
-    let cards: Vec<Card> = interfaces.iter().filter_map(card).collect();
     fetched.network = cards::configuration(&cards);
     let metadata = &mut fetched.metadata;
     metadata.provider = "upcloud".into();

@@ -65,6 +65,8 @@ fn parse(raw: &Raw, source: &str) -> Found {
     let texts = ["instance-v2-id", "instanceid", "hostname"];
     value::odd(&all, ALL, &texts, &mut found.warnings);
     let keys = value::ssh_keys(&all, ALL, "public-keys", &mut found.warnings);
+    let interfaces = value::items(&all, "interfaces");
+    let cards = value::each(interfaces, "interfaces", card, &mut found.warnings);
     let fetched = &mut found.fetched;
     fetched.provider = "vultr".into();
     fetched.source = source.into();
@@ -72,8 +74,7 @@ fn parse(raw: &Raw, source: &str) -> Found {
         .or_else(|| value::block(&all, "user-data").map(|t| t.as_bytes().to_vec()));
     // May set root's password: never to be shown.
     fetched.vendor_data = all.get("vendor-data").and_then(vendor_data);
-    let interfaces = value::items(&all, "interfaces");
-    fetched.network = cards::configuration(&interfaces.iter().filter_map(card).collect::<Vec<_>>());
+    fetched.network = cards::configuration(&cards);
     let metadata = &mut fetched.metadata;
     metadata.provider = "vultr".into();
     metadata.instance_id = scalar(&all, "instance-v2-id").or_else(|| scalar(&all, "instanceid"));
@@ -130,8 +131,9 @@ fn card(interface: &Value) -> Option<Card> {
     };
     if let Some(v4) = interface.get("ipv4") {
         if private {
-            let prefix = cards::prefix_length(&scalar(v4, "netmask").unwrap_or_default());
-            if let (Some(address), Some(prefix)) = (ipv4(interface), prefix) {
+            // A private network may be somebody else's to give addresses in.
+            if let Some(address) = ipv4(interface) {
+                let prefix = cards::prefix_length(&scalar(v4, "netmask")?)?;
                 card.addresses.push(format!("{address}/{prefix}"));
             }
         }
@@ -150,6 +152,5 @@ fn card(interface: &Value) -> Option<Card> {
             }
         }
     }
-    // A private card without an address is somebody else's business.
-    (!private || !card.addresses.is_empty()).then_some(card)
+    Some(card)
 }

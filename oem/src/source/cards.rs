@@ -26,13 +26,16 @@ pub(crate) struct Card {
     pub(crate) mtu: Option<u64>,
 }
 
-/// The configuration; `None` without cards.
+/// The configuration; `None` without cards. One of which no address is said and no way
+/// to ask for one is left to the image's own ways.
 pub(crate) fn configuration(cards: &[Card]) -> Option<Vec<u8>> {
+    let said = |c: &&Card| c.dhcp4 || c.dhcp6 || !c.addresses.is_empty();
+    let cards: Vec<&Card> = cards.iter().filter(said).collect();
     if cards.is_empty() {
         return None;
     }
     let ethernets: Map<String, Value> = cards
-        .iter()
+        .into_iter()
         .enumerate()
         .map(|(n, card)| (format!("card{n}"), one(card)))
         .collect();
@@ -134,6 +137,6 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert_eq!(configuration(&[]), None);
+        assert_eq!(configuration(&[Card::default()]), None);
     }
 }

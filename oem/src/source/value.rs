@@ -1,7 +1,7 @@
 //! Documents that are JSON or YAML, read without a schema: what is odd is left out with
 //! a warning that tells where, never what.
 
-use super::document::{scalar, text};
+use super::document::{line, scalar, text};
 use super::{Raw, keys};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -105,6 +105,72 @@ pub(crate) fn odd(document: &Value, name: &str, fields: &[&str], warnings: &mut 
     }
 }
 
+/// As [`odd`], of fields that may be texts of many lines.
+pub(crate) fn odd_blocks(
+    document: &Value,
+    name: &str,
+    fields: &[&str],
+    warnings: &mut Vec<String>,
+) {
+    for field in fields {
+        let value = document.get(field).unwrap_or(&Value::Null);
+        if !value.is_null() && !value.is_string() {
+            warnings.push(format!("{name}: `{field}` is left out: not a text"));
+        }
+    }
+}
+
+/// As [`odd`], of addresses.
+pub(crate) fn odd_addresses(
+    document: &Value,
+    name: &str,
+    fields: &[&str],
+    warnings: &mut Vec<String>,
+) {
+    for field in fields {
+        let value = document.get(field).unwrap_or(&Value::Null);
+        let blank = value.as_str().is_some_and(|t| t.trim().is_empty());
+        if !value.is_null() && !blank && text_address(value).is_none() {
+            warnings.push(format!("{name}: `{field}` is left out: not an address"));
+        }
+    }
+}
+
+/// As [`odd`], of documents that are one line each.
+pub(crate) fn odd_lines(raw: &Raw, names: &[&str], warnings: &mut Vec<String>) {
+    for name in names {
+        let blank = raw.get(*name).is_none_or(|b| b.trim_ascii().is_empty());
+        if !blank && line(raw, name).is_none() {
+            warnings.push(format!("{name} is left out: not a line of text"));
+        }
+    }
+}
+
+/// As [`ssh_keys`], of a document that is keys, one a line.
+pub(crate) fn key_lines(raw: &Raw, name: &str, warnings: &mut Vec<String>) -> Vec<String> {
+    let found = text(raw, name).map(keys::lines).unwrap_or_default();
+    let blank = raw.get(name).is_none_or(|b| b.trim_ascii().is_empty());
+    if found.is_empty() && !blank {
+        warnings.push(format!("{name} holds no public key"));
+    }
+    found
+}
+
+/// What `read` makes of the items of a list, and a warning of those it makes nothing of.
+pub(crate) fn each<T>(
+    list: &[Value],
+    name: &str,
+    read: impl Fn(&Value) -> Option<T>,
+    warnings: &mut Vec<String>,
+) -> Vec<T> {
+    let found: Vec<T> = list.iter().filter_map(read).collect();
+    if found.len() < list.len() {
+        let lost = list.len() - found.len();
+        warnings.push(format!("{name}: {lost} of {} make no sense", list.len()));
+    }
+    found
+}
+
 /// Public keys of the field, in any shape; a warning when something is there that holds
 /// none.
 pub(crate) fn ssh_keys(
@@ -201,6 +267,33 @@ mod tests {
                 "doc: `b` is left out: not a line of text",
                 "doc: `a` holds no public key",
                 "text is left out: not a map",
+            ]
+        );
+    }
+
+    #[test]
+    fn so_are_texts_addresses_and_lines() {
+        let mut warnings = Vec::new();
+        let value = json!({"a": {"b": "secret"}, "c": "secret", "d": "two\nlines", "e": " "});
+        odd_blocks(&value, "doc", &["a", "d", "z"], &mut warnings);
+        odd_addresses(&value, "doc", &["c", "e", "z"], &mut warnings);
+        let raw = Raw::from([
+            ("page".to_owned(), b"<html>\nsecret".to_vec()),
+            ("none".to_owned(), b"\n".to_vec()),
+        ]);
+        odd_lines(&raw, &["page", "none", "z"], &mut warnings);
+        assert_eq!(key_lines(&raw, "page", &mut warnings), [""; 0]);
+        assert_eq!(key_lines(&raw, "none", &mut warnings), [""; 0]);
+        let list = [json!(1), json!("secret")];
+        assert_eq!(each(&list, "list", Value::as_u64, &mut warnings), [1]);
+        assert_eq!(
+            warnings,
+            [
+                "doc: `a` is left out: not a text",
+                "doc: `c` is left out: not an address",
+                "page is left out: not a line of text",
+                "page holds no public key",
+                "list: 1 of 2 make no sense",
             ]
         );
     }
