@@ -21,6 +21,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Whether the client will use the connection again.
     pub keep_alive: bool,
+    /// The port it came from, where that is known.
+    pub port: Option<u16>,
 }
 
 impl Request {
@@ -112,6 +114,7 @@ pub fn parse(bytes: &[u8]) -> Parsed {
         headers,
         body: Vec::new(),
         keep_alive: version != "HTTP/1.0",
+        port: None,
     };
     if let Some(connection) = request.header("connection") {
         request.keep_alive = match connection.to_ascii_lowercase().as_str() {

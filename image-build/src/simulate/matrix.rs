@@ -172,8 +172,9 @@ fn serve(mut stream: TcpStream, called: SocketAddr, service: &Service) -> std::i
             return Ok(());
         }
         bytes.extend_from_slice(&buffer[..n]);
-        while let Parsed::Whole(request, used) = parse(&bytes) {
+        while let Parsed::Whole(mut request, used) = parse(&bytes) {
             bytes.drain(..used);
+            request.port = Some(stream.peer_addr()?.port());
             if service.vanishes() {
                 continue;
             }
@@ -196,7 +197,8 @@ fn serve(mut stream: TcpStream, called: SocketAddr, service: &Service) -> std::i
 /// Names are those of the agent's providers; what follows a dash is a variant.
 fn provider_of(simulated: &Provider) -> &'static oem::provider::Provider {
     let name = simulated.name.split('-').next().unwrap_or_default();
-    by_name(name).unwrap_or_else(|| panic!("the agent knows no provider {name}"))
+    let found = by_name(simulated.name).or_else(|| by_name(name));
+    found.unwrap_or_else(|| panic!("the agent knows no provider {name}"))
 }
 
 fn all() -> impl Iterator<Item = &'static Provider> {

@@ -4,21 +4,33 @@
 //!
 //! A provider is one file and one line of [`PROVIDERS`].
 
+mod akamai;
+mod alibaba;
 mod azure;
 mod cloudstack;
 mod digitalocean;
+mod drives;
 mod ec2;
 mod exoscale;
 mod gce;
+mod hetzner;
 pub mod http;
 pub mod iso;
 #[cfg(test)]
 mod matrix;
 mod network;
 mod nocloud;
+mod nwcs;
+mod opennebula;
 mod openstack;
+mod oracle;
+mod scaleway;
 mod service;
+#[cfg(test)]
+mod testing;
 mod tree;
+mod upcloud;
+mod vultr;
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -57,6 +69,23 @@ pub static PROVIDERS: &[&Provider] = &[
     &digitalocean::DIGITALOCEAN,
     &exoscale::EXOSCALE,
     &gce::GCE,
+    &akamai::AKAMAI,
+    &alibaba::ALIBABA,
+    &hetzner::HETZNER,
+    &drives::HYPERV,
+    &drives::KUBEVIRT,
+    &drives::KUBEVIRT_DRIVE,
+    &drives::LXD,
+    &drives::NUTANIX,
+    &drives::ONMETAL,
+    &drives::STACKIT,
+    &nwcs::NWCS,
+    &opennebula::OPENNEBULA,
+    &oracle::ORACLE,
+    &drives::PROXMOX,
+    &scaleway::SCALEWAY,
+    &upcloud::UPCLOUD,
+    &vultr::VULTR,
 ];
 
 /// A plain virtual machine: nothing answers, nothing tells who the provider is.

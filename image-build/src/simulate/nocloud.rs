@@ -19,7 +19,8 @@ pub(super) static NOCLOUD: Provider = Provider {
     respond: |_, _, _, _| Response::status(404),
 };
 
-fn drive(scenario: &Scenario) -> Vec<u8> {
+/// The image of the drive.
+pub(super) fn drive(scenario: &Scenario) -> Vec<u8> {
     // JSON is YAML, and needs no quoting rules.
     let meta = json!({
         "instance-id": scenario.instance_id_or("iid-holdfast01"),

@@ -75,7 +75,7 @@ fn uuid(scenario: &Scenario) -> String {
 }
 
 /// Files below `openstack/<version>/`.
-fn files(scenario: &Scenario) -> Vec<(&'static str, Vec<u8>)> {
+pub(super) fn files(scenario: &Scenario) -> Vec<(&'static str, Vec<u8>)> {
     let keys: Vec<(String, &str)> = scenario
         .ssh_keys
         .iter()
@@ -185,7 +185,8 @@ fn ec2_api(scenario: &Scenario, path: &str) -> Response {
         .map_or_else(|| Response::status(404), Response::text)
 }
 
-fn drive(scenario: &Scenario) -> Vec<u8> {
+/// The image of the drive.
+pub(super) fn drive(scenario: &Scenario) -> Vec<u8> {
     let mut out = Vec::new();
     for version in VERSIONS {
         for (name, value) in files(scenario) {

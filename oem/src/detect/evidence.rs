@@ -3,6 +3,7 @@
 
 use super::cmdline::{self, Cmdline};
 use crate::media::Volume;
+use crate::provider::PROVIDERS;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -58,6 +59,10 @@ pub struct Evidence {
     pub fw_cfg: Vec<String>,
     /// Names of systemd's system credentials.
     pub credentials: Vec<String>,
+    /// Names of virtio ports.
+    pub virtio_ports: Vec<String>,
+    /// Those of the providers' [`crate::provider::Provider::files`] that are there.
+    pub files: Vec<String>,
     /// What could not be read though it is there.
     pub warnings: Vec<String>,
 }
@@ -93,6 +98,8 @@ impl Evidence {
             cmdline: cmdline::parse(&text(&root.join("proc/cmdline")).unwrap_or_default()),
             fw_cfg: fw_cfg(root),
             credentials: names(&root.join("run/credentials/@system")),
+            virtio_ports: virtio_ports(root),
+            files: files(root),
             ..Evidence::default()
         };
         if let Some(yaml) = text(&root.join("usr/share/oem/oem.yaml")) {
@@ -116,6 +123,11 @@ impl Evidence {
             let name = self.oem_provider.clone()?;
             Some((name, "`provider:` in /usr/share/oem/oem.yaml".to_owned()))
         })
+    }
+
+    /// Whether a provider's file is there.
+    pub fn has(&self, file: &str) -> bool {
+        self.files.iter().any(|f| f == file)
     }
 
     /// The first disk with one of `labels`, case ignored.
@@ -152,6 +164,23 @@ fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+fn virtio_ports(root: &Path) -> Vec<String> {
+    let class = root.join("sys/class/virtio-ports");
+    let ports = names(&class).into_iter();
+    ports
+        .map(|port| line(&class.join(port).join("name")))
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+fn files(root: &Path) -> Vec<String> {
+    let wanted = PROVIDERS.iter().flat_map(|p| p.files);
+    wanted
+        .filter(|file| root.join(file).exists())
+        .map(|file| (*file).to_owned())
+        .collect()
 }
 
 fn fw_cfg(root: &Path) -> Vec<String> {

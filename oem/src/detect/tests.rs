@@ -81,8 +81,44 @@ fn an_attached_disk_does_not_beat_the_platform() {
     assert_eq!(names(&detection), ["ec2"]);
     assert_eq!(detection.passed[0].provider, "nocloud");
     // A provider we cannot ask is no reason to ignore the disk.
-    fs::write(id.join("sys_vendor"), "Hetzner\n").unwrap();
+    fs::write(id.join("sys_vendor"), "innotek GmbH\n").unwrap();
+    fs::write(id.join("product_name"), "VirtualBox\n").unwrap();
     assert_eq!(names(&run(root.path()).1), ["nocloud"]);
+}
+
+/// Those that tell by nothing but a drive, or by a pin, have no fingerprint of firmware.
+#[test]
+fn every_provider_has_a_fingerprint() {
+    const BY_DRIVE_OR_PIN: [&str; 2] = ["host", "opennebula"];
+    let mut seen = std::collections::BTreeSet::from(BY_DRIVE_OR_PIN);
+    for case in fs::read_dir(testdata("detect")).unwrap() {
+        let (_, detection) = run(&case.unwrap().path());
+        seen.extend(detection.candidates.iter().map(|c| c.provider));
+        // Recognised, though it cannot be asked.
+        seen.extend(detection.passed.iter().map(|p| p.provider));
+    }
+    let missing: Vec<_> = PROVIDERS
+        .iter()
+        .map(|p| p.name)
+        .filter(|n| !seen.contains(n))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn a_context_drive_is_a_hint() {
+    let disk = Disk {
+        device: "sr0".into(),
+        label: "CONTEXT".into(),
+        kind: "iso9660".into(),
+    };
+    let mut evidence = Evidence {
+        disks: vec![disk],
+        ..Evidence::default()
+    };
+    assert_eq!(names(&detect(&evidence)), ["opennebula"]);
+    evidence.dmi.sys_vendor = "Vultr".into();
+    assert_eq!(names(&detect(&evidence)), ["vultr"]);
 }
 
 #[test]

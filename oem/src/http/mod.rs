@@ -6,6 +6,7 @@ mod backoff;
 mod detour;
 #[cfg(test)]
 pub(crate) mod double;
+mod low_port;
 mod target;
 
 use crate::error::{Context, Error, Result};
@@ -40,6 +41,7 @@ pub struct Request<'a> {
     headers: &'a [(&'a str, &'a str)],
     body: Vec<u8>,
     again: fn(u16) -> bool,
+    low_port: bool,
 }
 
 impl<'a> Request<'a> {
@@ -50,6 +52,7 @@ impl<'a> Request<'a> {
             headers: &[],
             body: Vec::new(),
             again: is_passing,
+            low_port: false,
         }
     }
     /// GET `url`.
@@ -68,6 +71,19 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
+        self
+    }
+    /// PATCH `url` with `body`.
+    pub fn patch(url: &'a str, body: Vec<u8>) -> Self {
+        Request {
+            body,
+            ..Self::new(Method::PATCH, url)
+        }
+    }
+    /// Sent from a port below 1024, which shows that root asks.
+    #[must_use]
+    pub fn from_low_port(mut self) -> Self {
+        self.low_port = true;
         self
     }
     /// With these headers.
@@ -146,6 +162,22 @@ impl Http {
     pub fn detoured(mut self, detour: Option<Detour>) -> Http {
         self.detour = detour.map(Arc::new);
         self
+    }
+
+    /// The same, whose plain requests to IP addresses go to the Unix socket at `path`,
+    /// whatever the address.
+    ///
+    /// # Errors
+    /// When the client cannot be set up.
+    pub fn at_socket(&self, path: &std::path::Path) -> Result<Http> {
+        Ok(Http {
+            numeric: builder(false)
+                .unix_socket(path)
+                .build()
+                .environment(no_client)?,
+            wake: self.wake(),
+            detour: None,
+        })
     }
 
     /// The subscription this client's retries listen to.
@@ -260,13 +292,15 @@ impl Http {
             request = request.header(CONTENT_LENGTH, "0");
         }
         let retry = |e: reqwest::Error| Failure::Retry(innermost(&e));
-        let mut response = request.send().await.map_err(|e| {
-            if e.is_builder() {
-                let what = format!("{target} cannot be requested");
-                return Failure::Final(Error::input(what).because(innermost(&e)));
-            }
-            retry(e)
+        let request = request.build().map_err(|e| {
+            let what = format!("{target} cannot be requested");
+            Failure::Final(Error::input(what).because(innermost(&e)))
         })?;
+        let mut response = if asked.low_port {
+            low_port::send(request).await?
+        } else {
+            client.execute(request).await.map_err(retry)?
+        };
         let status = response.status().as_u16();
         if (asked.again)(status) {
             return Err(Failure::Retry(format!("HTTP status {status}")));

@@ -3,6 +3,7 @@
 use super::{Action, Builder, Input, Layer, Origin, Sender, Work};
 use crate::cloudconfig::{At, looks_like_key};
 use crate::metadata::Metadata;
+use crate::provider::vagrant::is_insecure;
 
 /// The user every machine has.
 pub const CORE: &str = "core";
@@ -94,9 +95,21 @@ pub(super) fn push(b: &mut Builder<'_>, user: &str, keys: Vec<String>, origin: O
     let mut once: Vec<String> = Vec::with_capacity(keys.len());
     let mut seen = std::collections::HashSet::new();
     for k in keys {
+        if is_insecure(&k) && !b.insecure_keys {
+            b.skip(
+                format!("ssh key of {user}"),
+                origin,
+                "Vagrant's insecure key, whose private half everybody has, is refused outside Vagrant",
+                Some("give a key of your own".into()),
+            );
+            continue;
+        }
         if seen.insert(k.clone()) {
             once.push(k);
         }
+    }
+    if once.is_empty() {
+        return;
     }
     b.push(
         format!("ssh keys of {user}"),

@@ -37,6 +37,7 @@ pub use withdraw::add as add_withdrawal;
 use crate::cloudconfig::{CloudConfig, Group, Need, Verb};
 use crate::error::Result;
 use crate::metadata::{INSTANCES, Metadata, instance_name};
+use crate::provider::vagrant;
 use crate::root::{Found, SystemView};
 use crate::userdata::Script;
 use inventory::Left;
@@ -260,6 +261,7 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
         view,
         steps: Vec::new(),
         unclear: None,
+        insecure_keys: vagrant::may_be_insecure(&metadata.provider),
     };
     hostname::add(&mut b, inputs, metadata)?;
     keys::add_core(&mut b, inputs, metadata);
@@ -333,6 +335,8 @@ struct Builder<'a> {
     steps: Vec<Step>,
     /// Why it is not known in full what is asked for.
     unclear: Option<String>,
+    /// Whether a key whose private half everybody has may be one of this machine's.
+    insecure_keys: bool,
 }
 
 impl Builder<'_> {

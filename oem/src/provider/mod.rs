@@ -2,16 +2,36 @@
 //! that is its own: how it is recognised, its sources, its passwords, and what it wants
 //! to be told. What several have in common is in [`crate::source`].
 
+mod akamai;
+mod alibaba;
 mod azure;
+mod cloudsigma;
 mod cloudstack;
 mod digitalocean;
 mod ec2;
 mod exoscale;
 mod gce;
+mod hetzner;
 mod host;
+mod hyperv;
+mod kubevirt;
+mod lxd;
 mod nocloud;
+mod nutanix;
+mod nwcs;
+mod onmetal;
+mod opennebula;
 mod openstack;
+mod oracle;
 mod others;
+mod proxmox;
+mod rackspace;
+mod scaleway;
+mod smartos;
+mod stackit;
+mod upcloud;
+pub(crate) mod vagrant;
+mod vultr;
 
 use crate::cloudconfig::Secret;
 use crate::detect::{Clue, Evidence};
@@ -33,6 +53,8 @@ pub struct Provider {
     pub aliases: &'static [&'static str],
     /// What speaks for it.
     pub detect: fn(&Evidence) -> Option<Clue>,
+    /// Files below `/` whose presence `detect` looks at.
+    pub files: &'static [&'static str],
     /// Where its data may be, in order of preference. Those without network that come
     /// first are read early. Empty: this version only recognises the provider.
     pub sources: &'static [&'static Source],
@@ -79,6 +101,7 @@ impl Provider {
         title: "",
         aliases: &[],
         detect: |_| None,
+        files: &[],
         sources: &[],
         guess: false,
         passwords: None,
@@ -100,27 +123,32 @@ pub static PROVIDERS: &[&Provider] = &[
     &openstack::PROVIDER,
     &cloudstack::PROVIDER,
     &ec2::PROVIDER,
-    &others::AKAMAI,
-    &others::ALIBABA,
+    &akamai::PROVIDER,
+    &alibaba::PROVIDER,
     &azure::PROVIDER,
-    &others::CLOUDSIGMA,
+    &cloudsigma::PROVIDER,
     &digitalocean::PROVIDER,
     &exoscale::PROVIDER,
     &gce::PROVIDER,
-    &others::HETZNER,
-    &others::HYPERV,
-    &others::KUBEVIRT,
-    &others::LXD,
-    &others::NUTANIX,
-    &others::NWCS,
-    &others::ORACLE,
-    &others::PROXMOX,
-    &others::SCALEWAY,
-    &others::SMARTOS,
-    &others::UPCLOUD,
+    &hetzner::PROVIDER,
+    &hyperv::PROVIDER,
+    &kubevirt::PROVIDER,
+    &lxd::PROVIDER,
+    &nutanix::PROVIDER,
+    &nwcs::PROVIDER,
+    &onmetal::PROVIDER,
+    &opennebula::PROVIDER,
+    &oracle::PROVIDER,
+    &proxmox::PROVIDER,
+    &rackspace::PROVIDER,
+    &scaleway::PROVIDER,
+    &smartos::PROVIDER,
+    &stackit::PROVIDER,
+    &upcloud::PROVIDER,
+    &vagrant::PROVIDER,
     &others::VIRTUALBOX,
     &others::VMWARE,
-    &others::VULTR,
+    &vultr::PROVIDER,
 ];
 
 /// The provider called `name` or one of its aliases, case ignored.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 pub(super) static PROVIDER: Provider = Provider {
     name: "nocloud",
     title: "NoCloud",
-    aliases: &["no-cloud", "nocloud-net", "proxmoxve", "kubevirt-nocloud"],
+    aliases: &["no-cloud", "nocloud-net"],
     detect,
     sources: &[&DISK, &SEED],
     ..Provider::NONE

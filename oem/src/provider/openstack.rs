@@ -16,7 +16,6 @@ pub(super) static PROVIDER: Provider = Provider {
         "openstack-metadata",
         "configdrive",
         "config-drive",
-        "rackspace-onmetal",
         "ironic",
     ],
     detect,

@@ -4,6 +4,7 @@
 //! What only one provider has is in its file in [`crate::provider`]; here is what
 //! several share.
 
+pub(crate) mod cards;
 pub(crate) mod cloudstack;
 pub(crate) mod configdrive;
 pub(crate) mod date;
@@ -12,6 +13,9 @@ pub(crate) mod keys;
 pub(crate) mod nocloud;
 pub(crate) mod openstack;
 pub(crate) mod passwords;
+pub(crate) mod port;
+pub(crate) mod service;
+pub(crate) mod value;
 pub(crate) mod xml;
 
 use crate::detect::{Disk, Evidence};

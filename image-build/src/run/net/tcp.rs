@@ -260,7 +260,8 @@ fn serve(
                     .extend(Response::status(status).encode(&request));
                 connection.closing = true;
             }
-            Parsed::Whole(request, used) => {
+            Parsed::Whole(mut request, used) => {
+                request.port = socket.remote_endpoint().map(|e| e.port);
                 connection.request.drain(..used);
                 let answer = service.respond(called, &request);
                 connection.response.extend(answer.bytes);
