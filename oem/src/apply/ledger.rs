@@ -90,7 +90,7 @@ impl<'a> Ledger<'a> {
                         }
                         (path, item)
                     }),
-                Work::Skip { .. } | Work::Keep { .. } => None,
+                Work::Sealed(_) | Work::Skip { .. } | Work::Keep { .. } => None,
             };
             self.expected.push(entry);
         }

@@ -1,10 +1,10 @@
 //! Files to write.
 
-use super::{Action, Builder, Input, Origin, Sender};
+use super::{Action, Builder, Holds, Input, Origin, Sealed, Sender, Step, Work};
 use crate::cloudconfig::{Base, Directory, Encoding, WriteFile, path_fault};
 use crate::error::Result;
 use crate::root::Found;
-use crate::userdata::unpack::{decode_base64, gunzip};
+use crate::userdata::unpack::{decode_base64, gunzip_within};
 
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<()> {
     for input in inputs {
@@ -57,6 +57,15 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
         b.skip(resource, origin, &need.why, Some(need.hint.to_owned()));
         return Ok(());
     }
+    if f.encoding == Encoding::Credential {
+        return sealed(b, origin, path, f);
+    }
+    let left = b.left as u64;
+    let gunzip = |bytes: &[u8]| match gunzip_within(bytes, left) {
+        Ok(Some(content)) => Ok(content),
+        Ok(None) => Err(format!("larger than {} KiB when unpacked", left >> 10)),
+        Err(e) => Err(e.chain()),
+    };
     let content = match f.encoding {
         // Bytes of a !!binary value that are not text have no placeholders.
         Encoding::Plain => match std::str::from_utf8(&f.content) {
@@ -66,12 +75,13 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
             },
             Err(_) => Ok(f.content.clone()),
         },
+        Encoding::Credential => Ok(Vec::new()),
         Encoding::Base64 => {
             decode_base64(&f.content).ok_or_else(|| "content is not base64".to_owned())
         }
-        Encoding::Gzip => gunzip(&f.content).map_err(|e| e.chain()),
+        Encoding::Gzip => gunzip(&f.content),
         Encoding::GzipBase64 => match decode_base64(&f.content) {
-            Some(packed) => gunzip(&packed).map_err(|e| e.chain()),
+            Some(packed) => gunzip(&packed),
             None => Err("content is not base64".to_owned()),
         },
     };
@@ -90,6 +100,15 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
         },
         None => None,
     };
+    let is_secret = |s: &Step| {
+        let path_of = |w: &Work| w.action().and_then(Action::path) == Some(path.as_str());
+        matches!(s.work, Work::Sealed(_)) && path_of(&s.work)
+    };
+    if f.base != Base::Nothing && b.steps.iter().any(is_secret) {
+        let hint = "put both into the credential".to_owned();
+        b.puzzle(&resource, origin, "nothing can be added to a credential", Some(hint));
+        return Ok(());
+    }
     let mut mode = f.mode;
     let content = match f.base {
         Base::Nothing => content,
@@ -101,7 +120,7 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
                 mode: is,
                 uid,
                 gid,
-            } = b.look(&path)?
+            } = b.take(&path)?
             {
                 before = content;
                 mode = mode.or(Some(is));
@@ -115,6 +134,13 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
             }
         }
     };
+    if (f.encoding != Encoding::Plain || f.base != Base::Nothing)
+        && !b.fits(&resource, origin, content.len())
+    {
+        // What it was to be added to gave its content up.
+        b.steps.retain(|s| !matches!(&s.work, Work::Do(Action::File { path: p, .. }) if *p == path));
+        return Ok(());
+    }
     let action = Action::File {
         path,
         content,
@@ -122,6 +148,30 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
         owner,
     };
     b.push(resource, origin, action);
+    Ok(())
+}
+
+/// A file whose content is a credential.
+fn sealed(b: &mut Builder<'_>, origin: Origin, path: String, f: &WriteFile) -> Result<()> {
+    let resource = format!("file {path}");
+    let owner = match &f.owner {
+        Some(o) => match b.expand(&resource, origin, &o.value) {
+            Some(o) => Some(o),
+            None => return Ok(()),
+        },
+        None => None,
+    };
+    let sealed = Sealed {
+        credential: String::from_utf8_lossy(&f.content).into_owned(),
+        holds: Holds::Content,
+        action: Action::File {
+            path,
+            content: Vec::new(),
+            mode: f.mode.unwrap_or(0o600),
+            owner,
+        },
+    };
+    b.seal(resource, origin, sealed);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Units: files, drop-ins, masks and links, then one reload, then the jobs in the
 //! order listed.
 
-use super::{Action, Builder, Input, Origin, Work, enable};
+use super::{Action, Builder, Input, Origin, enable};
 use crate::cloudconfig::{Link, Unit, network_unit};
 use crate::error::Result;
 use crate::root::Found;
@@ -37,7 +37,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<Vec<(Origin,
     let owner = |of: fn(&str) -> bool| {
         b.steps
             .iter()
-            .find(|s| matches!(&s.work, Work::Do(a) if a.path().is_some_and(of)))
+            .find(|s| s.work.action().and_then(Action::path).is_some_and(of))
             .map(|s| s.origin)
     };
     let (units, files) = (owner(unit_dir), owner(network_dir));

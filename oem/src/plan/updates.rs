@@ -1,7 +1,7 @@
 //! `coreos.update` and `coreos.locksmith`: one drop-in of the updater's configuration.
 //! The updater's crate says what its files mean.
 
-use super::{Action, Builder, Input, Origin, Step, Work};
+use super::{Action, Builder, Input, Origin, Step};
 use crate::cloudconfig::{At, NO_SERVER, Updates, Verb, Window, name_fault, server_fault};
 use std::fmt::Write as _;
 
@@ -76,9 +76,9 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
 
 /// Plans that a running updater reads its files again.
 pub(super) fn add_refresh(b: &mut Builder<'_>) {
-    let path_of = |step: &Step| match &step.work {
-        Work::Do(action) => action.path().filter(|p| is_ours(p)).map(str::to_owned),
-        Work::Skip { .. } | Work::Keep { .. } => None,
+    let path_of = |step: &Step| {
+        let path = step.work.action().and_then(Action::path);
+        path.filter(|p| is_ours(p)).map(str::to_owned)
     };
     let ours: Vec<(Origin, String)> = b
         .steps

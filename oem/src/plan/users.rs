@@ -1,6 +1,6 @@
 //! `users`: accounts, their keys and sudo rules.
 
-use super::{Account, Action, Builder, Input, Origin, keys};
+use super::{Account, Action, Builder, Holds, Input, Origin, Sealed, keys};
 use crate::cloudconfig::{Group, User};
 
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
@@ -27,7 +27,18 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
             let Some(account) = account(b, origin, u) else {
                 continue;
             };
-            b.push(format!("user {}", u.name), origin, Action::Account(account));
+            let (resource, action) = (format!("user {}", u.name), Action::Account(account));
+            match &u.passwd_credential {
+                None => b.push(resource, origin, action),
+                Some(name) => {
+                    let sealed = Sealed {
+                        credential: name.clone(),
+                        holds: Holds::Hash,
+                        action,
+                    };
+                    b.seal(resource, origin, sealed);
+                }
+            }
             sudo(b, origin, u);
             if u.name != keys::CORE {
                 let mut lines: Vec<String> = u

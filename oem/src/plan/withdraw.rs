@@ -45,9 +45,9 @@ pub fn add(plan: &mut Plan, obtained: &Obtained, view: &dyn SystemView) -> Resul
     let wanted: BTreeMap<String, bool> = plan
         .steps
         .iter()
-        .filter_map(|s| match &s.work {
-            Work::Do(a) => Some((places.of(a)?, matches!(a, Action::Directory { .. }))),
-            _ => None,
+        .filter_map(|s| {
+            let action = s.work.action()?;
+            Some((places.of(action)?, matches!(action, Action::Directory { .. })))
         })
         .collect();
     let mut w = Withdrawal {

@@ -39,6 +39,8 @@ pub struct Key {
     pub fate: Fate,
     /// How often it is done; `None` for what is a state, which every boot restores.
     pub frequency: Option<Frequency>,
+    /// Its value may be `credential:NAME`.
+    pub credential: bool,
     /// The version of this program that had it first.
     pub since: &'static str,
 }
@@ -73,6 +75,7 @@ pub(super) const fn key(name: &'static str, kind: Type, about: &'static str) -> 
         about,
         fate: Fate::Applied,
         frequency: None,
+        credential: false,
         // A key that comes later says so: `Key { since: "0.2", ..key(...) }`.
         since: "0.1",
     }
@@ -81,6 +84,10 @@ pub(super) const fn key(name: &'static str, kind: Type, about: &'static str) -> 
 impl Key {
     pub(super) const fn required(mut self) -> Key {
         self.required = true;
+        self
+    }
+    pub(super) const fn or_credential(mut self) -> Key {
+        self.credential = true;
         self
     }
     pub(super) const fn accepted(mut self) -> Key {
@@ -109,7 +116,11 @@ impl Key {
     /// Type in words, and whether it must be there.
     pub fn kind_told(&self) -> String {
         let required = if self.required { ", required" } else { "" };
-        format!("{}{required}", self.kind)
+        let credential = match self.credential {
+            true => " or `credential:NAME`",
+            false => "",
+        };
+        format!("{}{credential}{required}", self.kind)
     }
 
     /// Whether it stands at the top level, or directly in `coreos`.
