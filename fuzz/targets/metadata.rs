@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use oem::source::{Raw, parse_all};
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 24] = [
     "meta_data.json",
     "network_data.json",
     "vendor_data.json",
@@ -22,6 +22,14 @@ const NAMES: [&str; 16] = [
     "public-keys/",
     "public-keys/0/openssh-key",
     "instance-type",
+    "meta-data/",
+    "meta-data/instance-id",
+    "meta-data/local-hostname",
+    "meta-data/public-keys/",
+    "meta-data/public-keys/0/openssh-key",
+    "vendor-data",
+    "vm-id",
+    "ami-id",
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -364,11 +364,9 @@ impl Root {
                 "{what}: {name} is a link in a directory that others than root may change"
             ))
             .hint("write the path without the link, or make root the owner of that directory"),
-            walk::Refused::Errno(e @ (Errno::ELOOP | Errno::ENOTDIR)) => {
-                Error::environment(what)
-                    .because(e)
-                    .hint("a file or a symbolic link stands where a directory is needed")
-            }
+            walk::Refused::Errno(e @ (Errno::ELOOP | Errno::ENOTDIR)) => Error::environment(what)
+                .because(e)
+                .hint("a file or a symbolic link stands where a directory is needed"),
             walk::Refused::Errno(e) => {
                 Error::environment(format!("cannot open the directory {dir}")).because(e)
             }
@@ -474,7 +472,9 @@ fn permissions(stat: &FileStat) -> u32 {
 
 /// Reads a file, in memory that is known before.
 fn read_all(fd: OwnedFd, stat: &FileStat, what: impl Fn() -> String) -> Result<Vec<u8>> {
-    let size = u64::try_from(stat.st_size).unwrap_or_default().min(MAX_READ);
+    let size = u64::try_from(stat.st_size)
+        .unwrap_or_default()
+        .min(MAX_READ);
     let mut out = Vec::with_capacity(usize::try_from(size + 1).unwrap_or_default());
     let mut file = File::from(fd).take(MAX_READ + 1);
     file.read_to_end(&mut out).environment(&what)?;

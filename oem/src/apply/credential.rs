@@ -163,7 +163,12 @@ mod tests {
         assert_eq!(ask("/etc/x/good").unwrap(), b"secret");
         assert!(ask("/etc/x/bad").unwrap_err().chain().ends_with("No TPM."));
         let start = Instant::now();
-        assert!(ask("/etc/x/slow").unwrap_err().chain().contains("no answer"));
+        assert!(
+            ask("/etc/x/slow")
+                .unwrap_err()
+                .chain()
+                .contains("no answer")
+        );
         assert!(start.elapsed() < Duration::from_secs(4));
         let gone = decrypt(&temp.path().join("none"), "/a", "db", PATIENCE);
         assert!(gone.is_err());

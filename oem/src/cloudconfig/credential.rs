@@ -40,7 +40,9 @@ pub(super) fn reference(text: &At<String>, path: &str, r: &mut Reader) -> Refere
 /// What systemd takes for a name.
 fn is_name(name: &str) -> bool {
     (1..=255).contains(&name.len())
-        && name.bytes().all(|b| (b' '..=b'~').contains(&b) && !b"/:".contains(&b))
+        && name
+            .bytes()
+            .all(|b| (b' '..=b'~').contains(&b) && !b"/:".contains(&b))
         && ![".", ".."].contains(&name)
 }
 
@@ -57,11 +59,24 @@ mod tests {
             reference(&At { spot, value }, "x", &mut Reader::default())
         };
         assert_eq!(read("credential:db"), Reference::To("db".to_owned()));
-        assert_eq!(read("credential:db.key\n"), Reference::To("db.key".to_owned()));
-        for text in ["", "a credential:db", "credentials:x", "credential:a\nb: c\n"] {
+        assert_eq!(
+            read("credential:db.key\n"),
+            Reference::To("db.key".to_owned())
+        );
+        for text in [
+            "",
+            "a credential:db",
+            "credentials:x",
+            "credential:a\nb: c\n",
+        ] {
             assert_eq!(read(text), Reference::Text, "{text}");
         }
-        for text in ["credential:", "credential:..", "credential:a/b", "credential:é"] {
+        for text in [
+            "credential:",
+            "credential:..",
+            "credential:a/b",
+            "credential:é",
+        ] {
             assert_eq!(read(text), Reference::Wrong, "{text}");
         }
     }

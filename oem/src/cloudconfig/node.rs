@@ -150,7 +150,7 @@ pub fn parse(text: &str, notes: &mut Vec<Diagnostic>) -> Result<Option<Rc<Node>>
 }
 
 /// Parses a piece of a text that has `above` lines above it.
-pub(super) fn parse_below(
+pub(crate) fn parse_below(
     text: &str,
     above: u32,
     notes: &mut Vec<Diagnostic>,
@@ -169,9 +169,12 @@ pub(super) fn parse_below(
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|e| {
             let line = above.saturating_add(clamp(e.marker().line()));
-            let spot = Spot { line, column: clamp(e.marker().col() + 1) };
+            let spot = Spot {
+                line,
+                column: clamp(e.marker().col() + 1),
+            };
             let what = e.info();
-            Diagnostic::error(spot, "", format!("not valid YAML: {what}")).hint(remedy(what))
+            Diagnostic::error(spot, "", format!("not valid YAML: {what}")).hint(remedy(&what))
         })?;
         let spot = spot_of(&span, above);
         match event {

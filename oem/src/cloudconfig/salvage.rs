@@ -14,12 +14,7 @@ const MAX_BLOCKS: usize = 500;
 /// Those that are read beyond, if they are among what is applied.
 const MORE: usize = 8;
 
-pub(super) fn read_into(
-    config: &mut CloudConfig,
-    text: &str,
-    r: &mut Reader,
-    left: &mut Count,
-) {
+pub(super) fn read_into(config: &mut CloudConfig, text: &str, r: &mut Reader, left: &mut Count) {
     let mut saved = Saved {
         entries: Vec::new(),
         bare: Vec::new(),

@@ -309,7 +309,11 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
                 let hint = "leave it out: the mode is 0600 then";
                 r.warn(f.spot, &f.key("permissions"), why, hint);
             }
-            (name.into_bytes(), Encoding::Credential, mode.or(Some(0o600)))
+            (
+                name.into_bytes(),
+                Encoding::Credential,
+                mode.or(Some(0o600)),
+            )
         }
     };
     let file = WriteFile {

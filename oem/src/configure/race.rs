@@ -135,7 +135,10 @@ fn links_of_root_are_followed_inside_the_root() {
     let text = "#cloud-config\nwrite_files:\n- {path: /srv/two/app/a, content: x}\n\
         - {path: /srv/up/b, content: x}\n- {path: /srv/round/c, content: x}\n";
     let report = applied(&machine.root(), &user_data(text));
-    assert_eq!(fs::read_to_string(machine.at("root/data/app/a")).unwrap(), "x");
+    assert_eq!(
+        fs::read_to_string(machine.at("root/data/app/a")).unwrap(),
+        "x"
+    );
     assert_eq!(fs::read_to_string(machine.at("root/data/b")).unwrap(), "x");
     assert!(machine.is_unharmed());
     assert_eq!(report.count(State::Failed), 1, "{}", report.render());
@@ -152,6 +155,12 @@ fn what_is_too_large_to_compare_stays() {
     assert_eq!(large.metadata().unwrap().len(), 1 << 30);
     let failed = report.resources.iter().find(|r| r.state == State::Failed);
     let failed = failed.unwrap();
-    assert!(failed.detail.as_deref().unwrap().contains("larger than 16 MiB"));
+    assert!(
+        failed
+            .detail
+            .as_deref()
+            .unwrap()
+            .contains("larger than 16 MiB")
+    );
     assert!(failed.hint.is_some());
 }

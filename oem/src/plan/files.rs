@@ -61,9 +61,12 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
         return sealed(b, origin, path, f);
     }
     let left = b.left as u64;
-    let gunzip = |bytes: &[u8]| match gunzip_within(bytes, left) {
-        Ok(Some(content)) => Ok(content),
-        Ok(None) => Err(format!("larger than {} KiB when unpacked", left >> 10)),
+    let mut too_large = false;
+    let mut gunzip = |bytes: &[u8]| match gunzip_within(bytes, left) {
+        Ok(content) => {
+            too_large = content.is_none();
+            Ok(content.unwrap_or_default())
+        }
         Err(e) => Err(e.chain()),
     };
     let content = match f.encoding {
@@ -85,6 +88,10 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
             None => Err("content is not base64".to_owned()),
         },
     };
+    if too_large {
+        b.fits(&resource, origin, usize::MAX);
+        return Ok(());
+    }
     let content = match content {
         Ok(content) => content,
         Err(why) => {
@@ -106,7 +113,12 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
     };
     if f.base != Base::Nothing && b.steps.iter().any(is_secret) {
         let hint = "put both into the credential".to_owned();
-        b.puzzle(&resource, origin, "nothing can be added to a credential", Some(hint));
+        b.puzzle(
+            &resource,
+            origin,
+            "nothing can be added to a credential",
+            Some(hint),
+        );
         return Ok(());
     }
     let mut mode = f.mode;
@@ -138,7 +150,8 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
         && !b.fits(&resource, origin, content.len())
     {
         // What it was to be added to gave its content up.
-        b.steps.retain(|s| !matches!(&s.work, Work::Do(Action::File { path: p, .. }) if *p == path));
+        b.steps
+            .retain(|s| !matches!(&s.work, Work::Do(Action::File { path: p, .. }) if *p == path));
         return Ok(());
     }
     let action = Action::File {

@@ -364,7 +364,10 @@ impl Builder<'_> {
         let fits = bytes <= self.left;
         self.left = self.left.saturating_sub(bytes);
         if !fits {
-            let why = format!("all that is to be written is over {} MiB", MAX_CONTENT >> 20);
+            let why = format!(
+                "all that is to be written is over {} MiB",
+                MAX_CONTENT >> 20
+            );
             let hint = "fetch large files from a unit instead".to_owned();
             self.puzzle(resource, origin, why, Some(hint));
         }

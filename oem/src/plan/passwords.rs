@@ -29,7 +29,8 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
             };
             let mark = (
                 format!("{}/password-{kind}{}", b.instance.marks, p.user),
-                hex(&Sha256::digest(&told)) + "
+                hex(&Sha256::digest(&told))
+                    + "
 ",
             );
             let action = Action::Password {

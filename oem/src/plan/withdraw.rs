@@ -47,7 +47,10 @@ pub fn add(plan: &mut Plan, obtained: &Obtained, view: &dyn SystemView) -> Resul
         .iter()
         .filter_map(|s| {
             let action = s.work.action()?;
-            Some((places.of(action)?, matches!(action, Action::Directory { .. })))
+            Some((
+                places.of(action)?,
+                matches!(action, Action::Directory { .. }),
+            ))
         })
         .collect();
     let mut w = Withdrawal {

@@ -52,8 +52,7 @@ pub fn fill_in(text: &str, metadata: &Metadata) -> Result<String, Diagnostic> {
     environment.set_syntax(syntax.unwrap_or_default());
     let source = format!("\n{body}");
     let data = instance_data(metadata);
-    growth::check(&source, data.to_string().len())
-        .map_err(|r| limited(r.line, r.what, r.hint))?;
+    growth::check(&source, data.to_string().len()).map_err(|r| limited(r.line, r.what, r.hint))?;
     let mut out = Capped(Vec::new());
     let filled = environment
         .template_from_str(&source)
@@ -320,7 +319,11 @@ mod tests {
             ("## template: mako\n", 1, "mako"),
             ("## template: jinja\n{{ range(9) }}", 2, "range"),
             ("## template: jinja\n{{ 'x' * 9999 }}", 2, "`*`"),
-            ("## template: jinja\n{{ 'xx' | replace('x', 'y') }}\n{% set a %}", 3, "block"),
+            (
+                "## template: jinja\n{{ 'xx' | replace('x', 'y') }}\n{% set a %}",
+                3,
+                "block",
+            ),
             (&long, 1, "512 KiB"),
             (&endless, 2, "end"),
             (&large, 1, "grows"),

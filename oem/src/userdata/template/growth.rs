@@ -100,7 +100,8 @@ fn statement<'a>(
     if first == "for" && tokens.last() == Some(&Token::Word("recursive")) {
         return Err(("a loop cannot call itself", "write one loop in another"));
     }
-    let mut size = tokens.iter().fold(0usize, |sum, token| {
+    let values = tokens.iter().skip(usize::from(!first.is_empty()));
+    let mut size = values.fold(0usize, |sum, token| {
         let one = match token {
             Token::Text(bytes) => *bytes,
             Token::Word(word) if word.starts_with(|c: char| c.is_ascii_digit()) => word.len(),
@@ -200,9 +201,12 @@ mod tests {
             ("{% set x %}a{% endset %}", 1),
             ("{% filter upper %}a{% endfilter %}", 1),
             ("\n\n{% for a in b recursive %}{% endfor %}", 3),
-            (doubled.as_str(), 9),
-            ("{% for a in b %}{% for a in [a,a,a,a] %}{% set b = [a,a,a,a] %}{% with b=[b,b,b,b] %}\
-              {% set c = [b,b,b,b] %}{% set d = [c,c,c,c] %}{{ d ~ d }}", 1),
+            (doubled.as_str(), 10),
+            (
+                "{% for a in b %}{% for a in [a,a,a,a] %}{% set b = [a,a,a,a] %}{% with b=[b,b,b,b] %}\
+              {% set c = [b,b,b,b] %}{% set d = [c,c,c,c] %}{{ d ~ d }}",
+                1,
+            ),
         ] {
             assert_eq!(check_of(text).map_err(|r| r.line), Err(line), "{text}");
         }
