@@ -85,7 +85,7 @@ fn lines(plan: &Plan, root: &Root) -> Vec<Line> {
                     line.change = "keep";
                     (line.why, line.hint) = (Some(why.clone()), hint.clone());
                 }
-                Work::Sealed(sealed) => line.change = sealed_change(sealed, root),
+                Work::Sealed(sealed) => (line.change, line.diff) = sealed_change(sealed, root),
                 Work::Do(action) => match change(action, root) {
                     Ok(Change::Unchanged) => line.change = "unchanged",
                     Ok(Change::Update(_)) if matches!(action, Action::Withdraw { .. }) => {
@@ -106,12 +106,13 @@ fn lines(plan: &Plan, root: &Root) -> Vec<Line> {
 }
 
 /// What can be told of something without its secret.
-fn sealed_change(sealed: &Sealed, root: &Root) -> &'static str {
-    match (change(&sealed.action, root), sealed.is_once()) {
-        (Ok(Change::Unchanged), true) => "unchanged",
-        (Ok(Change::Create(_)), _) => "create",
-        (Ok(Change::Update(_)), true) => "update",
-        _ => "run",
+fn sealed_change(sealed: &Sealed, root: &Root) -> (&'static str, Option<String>) {
+    match (&sealed.action, change(&sealed.action, root)) {
+        (Action::File { .. }, Ok(Change::Create(_))) => ("create", None),
+        (Action::File { .. }, _) => ("run", None),
+        (_, Ok(Change::Unchanged)) if sealed.is_once() => ("unchanged", None),
+        (_, Ok(Change::Create(diff) | Change::Update(diff))) => ("update", Some(diff)),
+        _ => ("run", None),
     }
 }
 
@@ -149,3 +150,6 @@ fn text(output: &Output) -> String {
     let _ = writeln!(out, "{changes} changes");
     out
 }
+
+#[cfg(test)]
+mod secrets;

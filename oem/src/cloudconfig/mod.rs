@@ -11,6 +11,7 @@ pub mod credential;
 pub mod diag;
 mod disks;
 mod etcd;
+mod fence;
 mod file_source;
 mod final_message;
 mod flannel;

@@ -17,7 +17,9 @@ use super::CloudConfig;
 use super::read::{Fields, Reader};
 use super::refused::Refused;
 use super::tasks::Frequency;
-use super::{accepted, bootcmd, ca_certs, disks, final_message, groups, hostname, hosts, keyboard};
+use super::{
+    accepted, bootcmd, ca_certs, disks, fence, final_message, groups, hostname, hosts, keyboard,
+};
 use super::{etcd, flannel, oem_release, retired, units, updates};
 use super::{locale, mounts, ntp, passwords, phone_home, power_state, random_seed, refused};
 use super::{
@@ -167,6 +169,7 @@ pub(super) const SECTIONS: &[&Section] = &[
     &random_seed::SECTION,
     &bootcmd::SECTION,
     &runcmd::SECTION,
+    &fence::SECTION,
     &accepted::SECTION,
     &phone_home::SECTION,
     &final_message::SECTION,
