@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(findings.len() <= 201);
     render("user-data", &text, &findings);
     let input = Input {
-        layer: Layer::UserData.into(),
+        sender: Layer::UserData.into(),
         config,
         script: None,
     };

@@ -109,7 +109,7 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
             Frequency::Instance,
             Phase::Early,
         );
-        config.tasks.push(task.at(spot));
+        config.tasks.push(task.repeated().at(spot));
     }
 }
 

@@ -215,7 +215,7 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
             Frequency::Instance,
             Phase::Early,
         );
-        config.tasks.push(task.at(at));
+        config.tasks.push(task.repeated().at(at));
     }
     if let Some((at, node)) = f.entry("ssh_genkeytypes") {
         let more = made(at, &r.words(node, "ssh_genkeytypes"), config, r);

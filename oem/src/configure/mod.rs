@@ -59,7 +59,7 @@ impl Intake {
             };
             let mut found = part.notes.clone();
             let mut input = Input {
-                layer: sender,
+                sender,
                 config: CloudConfig::default(),
                 script: None,
             };
@@ -293,6 +293,8 @@ fn way_in(mut plan: Plan) -> Plan {
 
 #[cfg(test)]
 mod again;
+#[cfg(test)]
+mod leaving;
 #[cfg(test)]
 mod race;
 #[cfg(test)]

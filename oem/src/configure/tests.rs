@@ -22,6 +22,21 @@ pub(super) struct Recorder {
     running: Vec<String>,
 }
 
+impl Recorder {
+    pub(super) fn running(running: Vec<String>) -> Recorder {
+        Recorder {
+            running,
+            ..Recorder::default()
+        }
+    }
+    pub(super) fn calls(&self) -> Vec<String> {
+        self.calls.borrow().clone()
+    }
+    pub(super) fn called(&self, call: &str) -> bool {
+        self.calls.borrow().iter().any(|c| c == call)
+    }
+}
+
 impl Systemd for Recorder {
     fn reload(&self) -> Result<()> {
         self.calls.borrow_mut().push("reload".into());
@@ -181,12 +196,9 @@ fn testdata() {
 /// in `case`. Gives the calls to systemd.
 fn case_of(case: &Path, from: &[&Path], machine: &Path, running: Vec<String>) -> Vec<String> {
     let root = Root::open(machine).unwrap();
-    let systemd = Recorder {
-        running,
-        ..Recorder::default()
-    };
+    let systemd = Recorder::running(running);
     let report = run(from, &root, &systemd);
-    let calls = systemd.calls.borrow().clone();
+    let calls = systemd.calls();
 
     expect(case, "manifest", &manifest(machine));
     expect(case, "diagnostics", &diagnostics(from));

@@ -9,14 +9,18 @@ use crate::userdata::unpack::{decode_base64, gunzip_within};
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<()> {
     for input in inputs {
         for directory in &input.config.directories {
-            place_directory(b, Origin::at(input.layer, directory.spot), &directory.value)?;
+            place_directory(
+                b,
+                Origin::at(input.sender, directory.spot),
+                &directory.value,
+            )?;
         }
     }
     for deferred in [false, true] {
         for input in inputs {
             let files = &input.config.write_files;
             for file in files.iter().filter(|f| f.value.defer == deferred) {
-                one(b, Origin::at(input.layer, file.spot), &file.value)?;
+                one(b, Origin::at(input.sender, file.spot), &file.value)?;
             }
         }
     }
@@ -140,7 +144,9 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
                 owner = owner.or_else(|| ((uid, gid) != (0, 0)).then(|| format!("{uid}:{gid}")));
             }
             if f.base == Base::Block {
-                with_block(&before, &content, origin.layer)
+                let blocks = b.blocks.entry(path.clone()).or_default();
+                blocks.insert(origin.sender.to_string());
+                with_block(&before, &content, origin.sender)
             } else {
                 appended(before, &content)
             }
@@ -205,15 +211,24 @@ const BLOCK: &str = ": begin (by oem; changes here are lost)\n";
 
 /// The rest of a text that holds blocks; `None` for one that holds none.
 pub(super) fn without_blocks(text: &[u8]) -> Option<Vec<u8>> {
+    without_blocks_of(text, |_| true)
+}
+
+/// The same, of those senders alone that `leaves` tells.
+pub(super) fn without_blocks_of(text: &[u8], leaves: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
     let mut text = std::str::from_utf8(text).ok()?.to_owned();
-    let mut any = false;
-    while let Some(mark) = text.find(BLOCK) {
+    let (mut any, mut at) = (false, 0);
+    while let Some(mark) = text[at..].find(BLOCK).map(|mark| mark + at) {
         let from = text[..mark].rfind('\n').map_or(0, |at| at + 1);
         let sender = text[from..mark].strip_prefix("# ")?;
         let end = format!("# {sender}: end\n");
         let until = mark + text[mark..].find(&end)? + end.len();
-        text.replace_range(from..until, "");
-        any = true;
+        if leaves(sender) {
+            text.replace_range(from..until, "");
+            (any, at) = (true, from);
+        } else {
+            at = until;
+        }
     }
     any.then(|| text.into_bytes())
 }
@@ -260,6 +275,13 @@ mod tests {
         assert!(!text.contains("one") && text.contains("three\n# user-data: end\n"));
         assert!(text.contains("two\n# oem: end\ntail\n"), "{text}");
         assert_eq!(without_blocks(text.as_bytes()).unwrap(), b"head\ntail\n");
+        let ours = without_blocks_of(text.as_bytes(), |s| s == "user-data").unwrap();
+        let ours = String::from_utf8(ours).unwrap();
+        assert!(!ours.contains("three") && ours.contains("two\n# oem: end\ntail\n"));
+        assert_eq!(
+            without_blocks_of(ours.as_bytes(), |s| s == "user-data"),
+            None
+        );
         assert_eq!(without_blocks(b"head\n"), None);
         assert_eq!(
             without_blocks(b"# x: begin (by oem; changes here are lost)\n"),

@@ -33,7 +33,7 @@ pub use network::add as add_network;
 pub use origin::{Layer, Origin, Sender};
 pub use sealed::{Holds, Sealed};
 pub use subst::{Values, literal};
-pub use units::{hex, network_dir, unit_dir};
+pub use units::{hex, network_dir, unit_dir, unit_of};
 pub use withdraw::add as add_withdrawal;
 
 use crate::cloudconfig::{CloudConfig, Group, Need, Verb};
@@ -42,13 +42,13 @@ use crate::metadata::{INSTANCES, Metadata, instance_name};
 use crate::root::{Found, SystemView};
 use crate::userdata::{Script, unpack};
 use inventory::Left;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The wishes of one part of what a layer sent.
 #[derive(Debug, Clone)]
 pub struct Input {
     /// Whose.
-    pub layer: Sender,
+    pub sender: Sender,
     /// The cloud-config, if it is one or was translated to one.
     pub config: CloudConfig,
     /// The script, if it is one.
@@ -236,6 +236,8 @@ pub struct Plan {
     pub unclear: Option<String>,
     /// What of the inventory is of no more interest.
     pub forget: Vec<String>,
+    /// Files that several may have a block in, and who asks for one now.
+    pub blocks: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Plan {
@@ -264,10 +266,10 @@ impl Plan {
 pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Result<Plan> {
     let no_vendor = inputs
         .iter()
-        .any(|i| i.layer == Layer::UserData && i.config.ignore_vendor_data);
+        .any(|i| i.sender == Layer::UserData && i.config.ignore_vendor_data);
     let inputs: Vec<&Input> = inputs
         .iter()
-        .filter(|i| !(no_vendor && i.layer == Layer::VendorData))
+        .filter(|i| !(no_vendor && i.sender == Layer::VendorData))
         .collect();
     let inputs = inputs.as_slice();
     let mut b = Builder {
@@ -277,6 +279,7 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
         steps: Vec::new(),
         unclear: None,
         left: MAX_CONTENT,
+        blocks: BTreeMap::new(),
     };
     hostname::add(&mut b, inputs, metadata)?;
     keys::add_core(&mut b, inputs, metadata);
@@ -306,6 +309,7 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
         unclear: b.unclear,
         steps: last_wins(b.steps),
         forget: Vec::new(),
+        blocks: b.blocks,
     })
 }
 
@@ -352,6 +356,8 @@ struct Builder<'a> {
     unclear: Option<String>,
     /// Bytes of content that may yet be planned.
     left: usize,
+    /// See [`Plan::blocks`].
+    blocks: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Most bytes of all contents of a plan: placeholders and compression make much of

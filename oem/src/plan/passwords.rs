@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
     for input in inputs {
         for password in &input.config.passwords {
-            let origin = Origin::at(input.layer, password.spot);
+            let origin = Origin::at(input.sender, password.spot);
             let p = &password.value;
             let salt = crypt::salt(format!("{}\n{}", b.instance.id, p.user).as_bytes());
             // Of what a mark tells that this very password was set.
@@ -23,7 +23,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
             };
             // Beside the user's own wish, not in its place: that must not come back at
             // the next boot.
-            let (kind, by) = match input.layer == Layer::Metadata {
+            let (kind, by) = match input.sender == Layer::Metadata {
                 true => ("given-", " given by the provider"),
                 false => ("", ""),
             };

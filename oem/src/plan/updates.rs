@@ -16,7 +16,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
     let mut text = String::new();
     let mut first: Option<Origin> = None;
     let mut note = |origin: Origin| {
-        let stronger = first.is_none_or(|f| (origin.layer, f.line) > (f.layer, origin.line));
+        let stronger = first.is_none_or(|f| (origin.sender, f.line) > (f.sender, origin.line));
         if stronger {
             first = Some(origin);
         }
@@ -109,7 +109,7 @@ fn strongest<'a, T>(
 ) -> Option<(Origin, &'a At<T>)> {
     inputs.iter().rev().find_map(|input| {
         let at = pick(&input.config.updates)?;
-        Some((Origin::at(input.layer, at.spot), at))
+        Some((Origin::at(input.sender, at.spot), at))
     })
 }
 
@@ -126,7 +126,7 @@ fn met(
         let Some(at) = pick(&input.config.updates) else {
             continue;
         };
-        let origin = Origin::at(input.layer, at.spot);
+        let origin = Origin::at(input.sender, at.spot);
         let Some(text) = b.expand(&resource, origin, &at.value) else {
             continue;
         };

@@ -6,7 +6,7 @@ use crate::cloudconfig::{Group, User};
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
     for input in inputs {
         for group in &input.config.groups {
-            let origin = Origin::at(input.layer, group.spot);
+            let origin = Origin::at(input.sender, group.spot);
             // Members may be users who are yet to be added.
             let alone = Group {
                 name: group.value.name.clone(),
@@ -22,7 +22,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
     let mut key_sets: Vec<(String, Vec<String>, Origin)> = Vec::new();
     for input in inputs {
         for user in &input.config.users {
-            let origin = Origin::at(input.layer, user.spot);
+            let origin = Origin::at(input.sender, user.spot);
             let u = &user.value;
             let Some(account) = account(b, origin, u) else {
                 continue;
@@ -44,7 +44,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
                 let mut lines: Vec<String> = u
                     .ssh_authorized_keys
                     .iter()
-                    .filter_map(|k| keys::key_of(b, input.layer, k))
+                    .filter_map(|k| keys::key_of(b, input.sender, k))
                     .collect();
                 if u.ssh_redirect_user {
                     lines.extend(keys::redirected(b, &u.name));
@@ -69,7 +69,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
             .iter()
             .filter(|g| !g.value.members.is_empty())
         {
-            let origin = Origin::at(input.layer, group.spot);
+            let origin = Origin::at(input.sender, group.spot);
             let resource = format!("members of group {}", group.value.name);
             b.push(resource, origin, Action::Group(group.value.clone()));
         }
