@@ -1,8 +1,43 @@
 //! What the targets share: inputs that are changes to a well-formed file, so that a
 //! fuzzer need not invent a whole disk.
 
+use oem::error::Result;
+use oem::plan::{Action, Plan};
+use oem::root::{Found, SystemView};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
+
+/// A machine with nothing on it but one user.
+pub struct Bare;
+
+impl SystemView for Bare {
+    fn look(&self, _: &str) -> Result<Found> {
+        Ok(Found::Missing)
+    }
+    fn owners(&self) -> bool {
+        true
+    }
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        Ok((path == "/etc/passwd").then(|| b"core:x:1000:1000::/home/core:/bin/bash\n".to_vec()))
+    }
+    fn list(&self, _: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Sees to it that nothing of a plan leads out of where it may.
+pub fn assert_inside(plan: &Plan) {
+    for action in plan.steps.iter().filter_map(|s| s.work.action()) {
+        if let Some(path) = action.path() {
+            assert!(path.starts_with('/') && !path.contains('\0'), "{path:?}");
+            assert!(!path.split('/').any(|p| p == ".."), "{path:?}");
+            assert!(!path.starts_with("/usr/"), "{path:?}");
+        }
+        if let Action::Job { unit, .. } | Action::Stop { unit } = action {
+            assert!(!unit.contains(['/', '\n']), "{unit:?}");
+        }
+    }
+}
 
 /// A place for files of this process, in memory where the host can.
 pub fn scratch(name: &str) -> PathBuf {

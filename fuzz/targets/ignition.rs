@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     data_url(&text);
     for language in [Language::Json, Language::Butane] {
-        let read = read(&text, language, &mut Meter::new(&mut Mirror(data)));
+        let read = read(&text, language, &mut Meter::new(&mut Mirror(data), 1 << 20));
         assert!(read.findings.len() < 1000);
         for unit in &read.config.units {
             assert!(!unit.value.name.value.contains('/'));

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use oem::source::{Raw, parse_all};
 
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 29] = [
     "meta_data.json",
     "network_data.json",
     "vendor_data.json",
@@ -27,6 +27,14 @@ const NAMES: [&str; 21] = [
     "instance.json",
     "ovf-env.xml",
     "vm-password",
+    "meta-data/",
+    "meta-data/instance-id",
+    "meta-data/local-hostname",
+    "meta-data/public-keys/",
+    "meta-data/public-keys/0/openssh-key",
+    "vendor-data",
+    "vm-id",
+    "ami-id",
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! Network configuration of every format, parsed, shown and written: every line
+//! Network configuration of every format, told by itself and with its beginning, parsed, shown and written: every line
 //! of a unit is a section, one setting, a comment or nothing.
 #![no_main]
 
@@ -6,7 +6,22 @@ use libfuzzer_sys::fuzz_target;
 use oem::cloudconfig::render;
 use oem::network::{PREFIX, is_ours, parse, units};
 
+/// How a text of each format begins.
+const FORMATS: [&str; 5] = [
+    "",
+    "version: 1\nconfig:\n",
+    "version: 2\n",
+    "{\"links\": [",
+    "auto lo\niface lo inet loopback\n",
+];
+
 fuzz_target!(|data: &[u8]| {
+    for format in FORMATS {
+        check(&[format.as_bytes(), data].concat());
+    }
+});
+
+fn check(data: &[u8]) {
     let parsed = parse(data);
     render(
         "network-config",
@@ -32,4 +47,4 @@ fuzz_target!(|data: &[u8]| {
             );
         }
     }
-});
+}

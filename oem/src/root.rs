@@ -1,7 +1,10 @@
 //! All file access below one directory: `/` on the machine itself, any
 //! directory with `--root`. Links are resolved inside that directory, and not
 //! at all where users can plant them. A file is replaced whole or not at all.
-//! Tests let the power fail after any number of changes ([`Root::cut_after`]).
+//! Tests let the power fail after any number of changes ([`Root::cut_after`]), or do
+//! something else between two of them ([`Root::before_change`]).
+
+mod walk;
 
 use crate::error::{Context as _, Error, Result};
 use nix::dir::Dir;
@@ -17,8 +20,8 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// Largest file read back for comparison.
-const MAX_READ: u64 = 256 << 20;
+/// Largest file read.
+const MAX_READ: u64 = 16 << 20;
 
 /// What stands at a path. Links are not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +77,9 @@ pub struct Root {
     /// Changes left until the power fails.
     #[cfg(test)]
     left: std::cell::Cell<Option<u32>>,
+    /// Changes before something happens, and what.
+    #[cfg(test)]
+    happens: std::cell::RefCell<(u32, Option<Box<dyn FnOnce()>>)>,
 }
 
 impl Root {
@@ -93,12 +99,24 @@ impl Root {
             live,
             #[cfg(test)]
             left: std::cell::Cell::default(),
+            #[cfg(test)]
+            happens: std::cell::RefCell::default(),
         })
     }
     /// Nothing below this directory changes any more after so many changes.
     #[cfg(test)]
     pub(crate) fn cut_after(&self, changes: u32) {
         self.left.set(Some(changes));
+    }
+    /// Something happens after so many changes, just before the next.
+    #[cfg(test)]
+    pub(crate) fn before_change(&self, changes: u32, what: impl FnOnce() + 'static) {
+        *self.happens.borrow_mut() = (changes, Some(Box::new(what)));
+    }
+    /// Whether it happened.
+    #[cfg(test)]
+    pub(crate) fn has_happened(&self) -> bool {
+        self.happens.borrow().1.is_none()
     }
     /// Whether the power failed.
     #[cfg(test)]
@@ -108,6 +126,11 @@ impl Root {
     /// Comes before each change.
     #[cfg(test)]
     fn change(&self) -> nix::Result<()> {
+        let (left, happens) = &mut *self.happens.borrow_mut();
+        match left.checked_sub(1) {
+            Some(less) => *left = less,
+            None => happens.take().into_iter().for_each(|what| what()),
+        }
         match self.left.get() {
             Some(0) => Err(Errno::EIO),
             Some(n) => {
@@ -322,26 +345,32 @@ impl Root {
     fn open_dir(&self, dir: &str) -> Result<Option<OwnedFd>> {
         let relative = dir.trim_start_matches('/');
         let relative = if relative.is_empty() { "." } else { relative };
-        let links = if user_writable(dir) {
-            ResolveFlag::RESOLVE_NO_SYMLINKS
-        } else {
-            ResolveFlag::RESOLVE_NO_MAGICLINKS
-        };
         let how = OpenHow::new()
             .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | links);
-        match openat2(&self.fd, relative, how) {
-            Ok(fd) => Ok(Some(fd)),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(e @ (Errno::ELOOP | Errno::ENOTDIR)) => Err(Error::environment(format!(
-                "cannot use the directory {dir}"
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        let failed = match openat2(&self.fd, relative, how) {
+            Ok(fd) => return Ok(Some(fd)),
+            Err(Errno::ENOENT) => return Ok(None),
+            // Links are few, and looked at one by one.
+            Err(Errno::ELOOP) if !user_writable(dir) => match walk::open(&self.fd, relative) {
+                Ok(found) => return Ok(found),
+                Err(failed) => failed,
+            },
+            Err(e) => walk::Refused::Errno(e),
+        };
+        let what = format!("cannot use the directory {dir}");
+        Err(match failed {
+            walk::Refused::Link(name) => Error::refused(format!(
+                "{what}: {name} is a link in a directory that others than root may change"
             ))
-            .because(e)
-            .hint("a file or a symbolic link stands where a directory is needed")),
-            Err(e) => {
-                Err(Error::environment(format!("cannot open the directory {dir}")).because(e))
+            .hint("write the path without the link, or make root the owner of that directory"),
+            walk::Refused::Errno(e @ (Errno::ELOOP | Errno::ENOTDIR)) => Error::environment(what)
+                .because(e)
+                .hint("a file or a symbolic link stands where a directory is needed"),
+            walk::Refused::Errno(e) => {
+                Error::environment(format!("cannot open the directory {dir}")).because(e)
             }
-        }
+        })
     }
 }
 
@@ -362,7 +391,7 @@ impl SystemView for Root {
                     OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
                 let fd = openat(&dir, name, flags, Mode::empty()).environment(what)?;
                 let stat = fstat(&fd).environment(what)?;
-                let content = read_all(fd).environment(what)?;
+                let content = read_all(fd, &stat, what)?;
                 Ok(Found::File {
                     content,
                     mode: permissions(&stat),
@@ -401,7 +430,7 @@ impl SystemView for Root {
         if kind(&stat) != SFlag::S_IFREG {
             return Ok(None);
         }
-        read_all(fd).map(Some).environment(what)
+        read_all(fd, &stat, what).map(Some)
     }
 
     fn list(&self, path: &str) -> Result<Vec<String>> {
@@ -441,9 +470,18 @@ fn permissions(stat: &FileStat) -> u32 {
     stat.st_mode & 0o7777
 }
 
-fn read_all(fd: OwnedFd) -> std::io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    File::from(fd).take(MAX_READ).read_to_end(&mut out)?;
+/// Reads a file, in memory that is known before.
+fn read_all(fd: OwnedFd, stat: &FileStat, what: impl Fn() -> String) -> Result<Vec<u8>> {
+    let size = u64::try_from(stat.st_size)
+        .unwrap_or_default()
+        .min(MAX_READ);
+    let mut out = Vec::with_capacity(usize::try_from(size + 1).unwrap_or_default());
+    let mut file = File::from(fd).take(MAX_READ + 1);
+    file.read_to_end(&mut out).environment(&what)?;
+    if out.len() as u64 > MAX_READ {
+        let why = format!("{}: it is larger than {} MiB", what(), MAX_READ >> 20);
+        return Err(Error::environment(why).hint("move it away, or choose another path"));
+    }
     Ok(out)
 }
 

@@ -1,12 +1,13 @@
 //! Keeps the inventory in step with a run: before the first change all that the plan
 //! will put somewhere, after the last what is there.
 
+use crate::cloudconfig::Verb;
 use crate::error::{Context as _, Result};
 use crate::plan::accounts::FILES;
 use crate::plan::inventory::{
     AskedBy, Inventory, Item, Left, PATH, Places, Role, Stood, images_own, is_mark,
 };
-use crate::plan::{Action, Origin, Plan, Step, Work};
+use crate::plan::{Action, Origin, Plan, Step, Work, unit_of};
 use crate::root::{Found, Owner, Root, SystemView as _};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,6 +73,7 @@ impl<'a> Ledger<'a> {
                 _ => None,
             })
             .collect();
+        let restarts = restarts(plan);
         let leaving = plan.steps.iter().filter_map(|s| match &s.work {
             Work::Do(Action::Withdraw { path, left }) => {
                 (!matches!(left, Left::Directory { .. })).then(|| path.clone())
@@ -87,10 +89,13 @@ impl<'a> Ledger<'a> {
                     .map(|(path, mut item)| {
                         if item.role == Role::Asked {
                             item.refresh = refreshes(&services, &path);
+                            let unit = unit_of(&path).and_then(|u| restarts.get_key_value(u));
+                            let told = unit.map(|(u, verb)| ((*u).to_owned(), (*verb).to_owned()));
+                            item.refresh.extend(told);
                         }
                         (path, item)
                     }),
-                Work::Skip { .. } | Work::Keep { .. } => None,
+                Work::Sealed(_) | Work::Skip { .. } | Work::Keep { .. } => None,
             };
             self.expected.push(entry);
         }
@@ -114,7 +119,7 @@ impl<'a> Ledger<'a> {
     ) -> Result<Option<(String, Item)>> {
         let by = |made: bool| AskedBy {
             origin: step.origin.to_string(),
-            layer: step.origin.layer.layer,
+            layer: step.origin.sender.layer,
             made,
         };
         match action {
@@ -142,7 +147,7 @@ impl<'a> Ledger<'a> {
         let mut item = Item {
             resource: step.resource.clone(),
             origin: step.origin.to_string(),
-            layer: step.origin.layer.layer,
+            layer: step.origin.sender.layer,
             left,
             before: None,
             stood: Stood::Nothing,
@@ -215,7 +220,7 @@ impl<'a> Ledger<'a> {
             let mut item = Item {
                 resource: format!("directory {at}"),
                 origin: step.origin.to_string(),
-                layer: step.origin.layer.layer,
+                layer: step.origin.sender.layer,
                 left: Left::Directory {
                     mode: 0o755,
                     owner: None,
@@ -301,13 +306,27 @@ fn absent(step: &Step) -> Item {
     Item {
         resource: step.resource.clone(),
         origin: origin.to_string(),
-        layer: origin.layer.layer,
+        layer: origin.sender.layer,
         left: Left::Absent,
         before: None,
         stood: Stood::Other,
         role: Role::Asked,
         refresh: Vec::new(),
     }
+}
+
+/// Units that are told when what makes them changes, and how: those that are only
+/// started are not, as long as they run.
+fn restarts(plan: &Plan) -> BTreeMap<&str, &'static str> {
+    let mut out = BTreeMap::new();
+    for step in &plan.steps {
+        if let Work::Do(Action::Job { unit, verb, .. }) = &step.work
+            && !matches!(verb, Verb::Start | Verb::Stop)
+        {
+            out.insert(unit.as_str(), verb.as_str());
+        }
+    }
+    out
 }
 
 /// Those of the plan's services that are told of `path`.

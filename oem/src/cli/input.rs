@@ -126,7 +126,8 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
             "{} is larger than {} MiB",
             path.display(),
             MAX >> 20
-        )));
+        ))
+        .hint("fetch large files from a unit instead"));
     }
     Ok(bytes)
 }

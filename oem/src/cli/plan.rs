@@ -4,7 +4,7 @@ use super::input::InputArgs;
 use super::{apply, print, print_json};
 use crate::configure::{Heard, Intake, Reach, Remote};
 use crate::error::Result;
-use crate::plan::{Action, Change, Plan, Work, change};
+use crate::plan::{Action, Change, Plan, Sealed, Work, change};
 use crate::root::Root;
 use crate::status::Finding;
 use serde::Serialize;
@@ -85,6 +85,7 @@ fn lines(plan: &Plan, root: &Root) -> Vec<Line> {
                     line.change = "keep";
                     (line.why, line.hint) = (Some(why.clone()), hint.clone());
                 }
+                Work::Sealed(sealed) => (line.change, line.diff) = sealed_change(sealed, root),
                 Work::Do(action) => match change(action, root) {
                     Ok(Change::Unchanged) => line.change = "unchanged",
                     Ok(Change::Update(_)) if matches!(action, Action::Withdraw { .. }) => {
@@ -102,6 +103,17 @@ fn lines(plan: &Plan, root: &Root) -> Vec<Line> {
             line
         })
         .collect()
+}
+
+/// What can be told of something without its secret.
+fn sealed_change(sealed: &Sealed, root: &Root) -> (&'static str, Option<String>) {
+    match (&sealed.action, change(&sealed.action, root)) {
+        (Action::File { .. }, Ok(Change::Create(_))) => ("create", None),
+        (Action::File { .. }, _) => ("run", None),
+        (_, Ok(Change::Unchanged)) if sealed.is_once() => ("unchanged", None),
+        (_, Ok(Change::Create(diff) | Change::Update(diff))) => ("update", Some(diff)),
+        _ => ("run", None),
+    }
 }
 
 fn text(output: &Output) -> String {
@@ -138,3 +150,6 @@ fn text(output: &Output) -> String {
     let _ = writeln!(out, "{changes} changes");
     out
 }
+
+#[cfg(test)]
+mod secrets;

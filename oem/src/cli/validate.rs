@@ -70,7 +70,7 @@ struct Checked {
 }
 
 fn check(bytes: &[u8], metadata: &Metadata, fetch: &mut dyn Fetch) -> Checked {
-    let mut parts = userdata::open(bytes, &mut Around { metadata, fetch });
+    let mut parts = userdata::open(bytes, &mut Around::new(metadata, fetch));
     let mut intake = Intake::default();
     intake.take(Layer::UserData, &mut parts);
     Checked {
@@ -258,6 +258,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
     Ok(u8::from(!checked.is_valid(args.strict)))
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod speed;
 #[cfg(test)]

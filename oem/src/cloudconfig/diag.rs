@@ -90,10 +90,13 @@ pub struct Snippet {
 }
 
 /// The lines of a text, to take snippets from. Findings come in the order of the
-/// text, so that a place on a long line is looked for from the last one on.
+/// text, so that a place is looked for from the last one on.
 pub struct Lines<'t> {
-    lines: Vec<&'t str>,
+    text: &'t str,
+    /// Where the line of the last place starts, and its number.
+    start: usize,
     line: u32,
+    /// What was passed of it.
     chars: usize,
     bytes: usize,
 }
@@ -102,19 +105,34 @@ impl<'t> Lines<'t> {
     /// Those of a text.
     pub fn new(text: &'t str) -> Lines<'t> {
         Lines {
-            lines: text.lines().collect(),
-            line: 0,
+            text,
+            start: 0,
+            line: 1,
             chars: 0,
             bytes: 0,
         }
     }
+    /// Goes to a line, and gives it.
+    fn go(&mut self, line: u32) -> Option<&'t str> {
+        if line < self.line {
+            (self.start, self.line) = (0, 1);
+        }
+        while self.line < line {
+            self.start += self.text.get(self.start..)?.find('\n')? + 1;
+            self.line += 1;
+        }
+        let rest = self.text.get(self.start..).filter(|r| !r.is_empty())?;
+        let line = rest.split('\n').next().unwrap_or_default();
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    }
     /// What stands at and around a place.
     pub fn snippet(&mut self, spot: Spot) -> Option<Snippet> {
-        let line = self.lines.get(spot.line.checked_sub(1)? as usize)?;
+        let before = self.line;
         let column = (spot.column as usize).saturating_sub(1);
         let from = column.saturating_sub(SNIPPET / 2);
-        if self.line != spot.line || from < self.chars {
-            (self.line, self.chars, self.bytes) = (spot.line, 0, 0);
+        let line = self.go(spot.line).filter(|_| spot.line > 0)?;
+        if self.line != before || from < self.chars {
+            (self.chars, self.bytes) = (0, 0);
         }
         let passed = line[self.bytes..].chars().take(from - self.chars);
         self.bytes += passed.map(char::len_utf8).sum::<usize>();

@@ -31,7 +31,7 @@ pub(super) fn fetched(
         return None;
     }
     let decode = match file.encoding {
-        Encoding::Plain => "cat \"$raw\"",
+        Encoding::Plain | Encoding::Credential => "cat \"$raw\"",
         Encoding::Base64 => "base64 -d \"$raw\"",
         Encoding::Gzip => "gzip -dc < \"$raw\"",
         Encoding::GzipBase64 => "base64 -d \"$raw\" | gzip -dc",

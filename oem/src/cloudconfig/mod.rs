@@ -7,9 +7,11 @@
 mod accepted;
 mod bootcmd;
 mod ca_certs;
+pub mod credential;
 pub mod diag;
 mod disks;
 mod etcd;
+mod fence;
 mod file_source;
 mod final_message;
 mod flannel;
@@ -48,8 +50,10 @@ mod write_files;
 
 pub use diag::{At, Diagnostic, Lines, Severity, Snippet, Spot, render};
 pub use groups::Group;
-pub(crate) use node::{Kind, Node, parse as parse_yaml};
-pub use passwords::{Password, Secret};
+pub(crate) use node::{Kind, MAX_NODES, Node, parse as parse_yaml};
+pub use passwords::{
+    Password, Secret, fault as password_fault, looks_hashed as password_looks_hashed,
+};
 pub use shell::environment;
 pub use ssh_keys::looks_like_key;
 pub use tasks::{Frequency, Phase, Task};
@@ -113,17 +117,26 @@ pub struct CloudConfig {
 /// count as in the file). Never fails: what cannot be read is a finding, and
 /// `hostname` and `ssh_authorized_keys` survive even broken YAML.
 pub fn parse(text: &str) -> (CloudConfig, Vec<Diagnostic>) {
-    parse_without(text, &BTreeMap::new())
+    parse_without(text, &BTreeMap::new(), &mut Allowance::default())
+}
+
+/// How much may be read of all texts of one sender together.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Allowance {
+    whole: node::Count,
+    /// What can still be read of those that are too large, or broken.
+    broken: node::Count,
 }
 
 /// Parses all but some top-level keys, each with the reason it is left out.
 pub fn parse_without(
     text: &str,
     left_out: &BTreeMap<String, String>,
+    allowance: &mut Allowance,
 ) -> (CloudConfig, Vec<Diagnostic>) {
     let mut config = CloudConfig::default();
     let mut notes = Vec::new();
-    match node::parse(text, &mut notes) {
+    match node::parse_below(text, 0, &mut notes, &mut allowance.whole) {
         Ok(None) => (config, notes),
         Ok(Some(root)) => {
             let mut r = Reader::of_cloud_config();
@@ -135,7 +148,7 @@ pub fn parse_without(
         Err(broken) => {
             let mut r = Reader::of_cloud_config();
             r.report(broken);
-            salvage::read_into(&mut config, text, &mut r);
+            salvage::read_into(&mut config, text, &mut r, &mut allowance.broken);
             (config, r.finish())
         }
     }

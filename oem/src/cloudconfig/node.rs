@@ -9,10 +9,46 @@ use std::rc::Rc;
 
 /// Deepest nesting accepted; the language needs 6.
 const MAX_DEPTH: usize = 64;
-/// Most nodes accepted after aliases are expanded.
-pub(super) const MAX_NODES: usize = 250_000;
-/// Most scalar bytes accepted after aliases are expanded.
-const MAX_BYTES: usize = 64 << 20;
+/// Most values accepted after aliases are expanded: some 130 bytes each.
+pub(crate) const MAX_NODES: usize = 64_000;
+/// Most bytes of text accepted after aliases are expanded.
+const MAX_BYTES: usize = crate::userdata::unpack::MAX as usize;
+
+/// How much may yet be read, over several texts: aliases make much of little.
+#[derive(Debug, Clone, Copy)]
+pub struct Count {
+    most: usize,
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Count::of(MAX_NODES)
+    }
+}
+
+impl Count {
+    /// So many values, and their text.
+    pub fn of(nodes: usize) -> Count {
+        Count {
+            most: nodes,
+            nodes,
+            bytes: MAX_BYTES,
+        }
+    }
+    /// Whether nothing is left.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.nodes == 0 || self.bytes == 0
+    }
+    /// Takes some of it; whether there was as much.
+    fn take(&mut self, nodes: usize, bytes: usize) -> bool {
+        let fits = nodes <= self.nodes && bytes <= self.bytes;
+        self.nodes = self.nodes.saturating_sub(nodes);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        fits
+    }
+}
 
 /// One YAML value.
 #[derive(Debug)]
@@ -65,9 +101,9 @@ impl Node {
             kind,
         }
     }
-    /// How many values it and all in it are.
-    pub(super) fn size(&self) -> usize {
-        self.nodes
+    /// Bytes of text in it, those that aliases stand for each time.
+    pub fn text_size(&self) -> usize {
+        self.bytes
     }
     /// `null`, `~` or nothing at all.
     pub fn is_null(&self) -> bool {
@@ -99,26 +135,26 @@ enum Open {
     },
 }
 
-struct Builder {
+struct Builder<'c> {
     stack: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     root: Option<Rc<Node>>,
-    nodes: usize,
-    bytes: usize,
+    left: &'c mut Count,
 }
 
 /// Parses the first document of `text`. `Ok(None)` is an empty document.
 /// Warnings go to `notes`. Linear in the length of `text`; what aliases expand
 /// to is counted before anyone walks it.
 pub fn parse(text: &str, notes: &mut Vec<Diagnostic>) -> Result<Option<Rc<Node>>, Diagnostic> {
-    parse_below(text, 0, notes)
+    parse_below(text, 0, notes, &mut Count::default())
 }
 
 /// Parses a piece of a text that has `above` lines above it.
-pub(super) fn parse_below(
+pub(crate) fn parse_below(
     text: &str,
     above: u32,
     notes: &mut Vec<Diagnostic>,
+    left: &mut Count,
 ) -> Result<Option<Rc<Node>>, Diagnostic> {
     let mut options = Options::default();
     options.set_emit_comments(false);
@@ -127,16 +163,18 @@ pub(super) fn parse_below(
         stack: Vec::new(),
         anchors: HashMap::new(),
         root: None,
-        nodes: 0,
-        bytes: 0,
+        left,
     };
     let mut documents = 0;
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|e| {
             let line = above.saturating_add(clamp(e.marker().line()));
-            let spot = Spot { line, column: clamp(e.marker().col() + 1) };
-            Diagnostic::error(spot, "", format!("not valid YAML: {}", e.info()))
-                .hint("check the indentation: a long line inside a block must not wrap to the left margin, and tabs cannot indent")
+            let spot = Spot {
+                line,
+                column: clamp(e.marker().col() + 1),
+            };
+            let what = e.info();
+            Diagnostic::error(spot, "", format!("not valid YAML: {what}")).hint(remedy(&what))
         })?;
         let spot = spot_of(&span, above);
         match event {
@@ -198,7 +236,8 @@ pub(super) fn parse_below(
                         spot,
                         "",
                         "this alias points to itself or to nothing".to_owned(),
-                    ));
+                    )
+                    .hint("write the value out"));
                 };
                 b.count(target.nodes, target.bytes, spot)?;
                 b.place(target);
@@ -209,16 +248,15 @@ pub(super) fn parse_below(
     Ok(b.root.filter(|r| !r.is_null()))
 }
 
-impl Builder {
+impl Builder<'_> {
     fn count(&mut self, nodes: usize, bytes: usize, spot: Spot) -> Result<(), Diagnostic> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.nodes > MAX_NODES || self.bytes > MAX_BYTES {
+        if !self.left.take(nodes, bytes) {
             return Err(Diagnostic::error(
                 spot,
                 "",
                 format!(
-                    "too large: more than {MAX_NODES} values or {} MiB after aliases are expanded",
+                    "too large: more than {} values or {} MiB after aliases are expanded",
+                    self.left.most,
                     MAX_BYTES >> 20
                 ),
             )
@@ -232,7 +270,8 @@ impl Builder {
                 spot,
                 "",
                 format!("nested deeper than {MAX_DEPTH} levels"),
-            ));
+            )
+            .hint(DEEP));
         }
         self.stack.push(open);
         Ok(())
@@ -347,6 +386,21 @@ fn merge(entries: Vec<(Rc<Node>, Rc<Node>)>) -> Vec<(Rc<Node>, Rc<Node>)> {
         }
     }
     own
+}
+
+const DEEP: &str = "look for brackets that are not closed: no key needs more than eight levels";
+
+/// What to do about broken YAML.
+fn remedy(what: &str) -> &'static str {
+    if what.contains("recursion") {
+        DEEP
+    } else if what.contains("character: `\\u{") {
+        "this byte is not text: look at the file with `cat -v`"
+    } else if what.contains("anchor") {
+        "an alias `*name` needs an anchor `&name` above it"
+    } else {
+        "check the indentation: a long line inside a block must not wrap to the left margin, and tabs cannot indent"
+    }
 }
 
 fn is_binary(tag: &Tag) -> bool {

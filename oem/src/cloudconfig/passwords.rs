@@ -2,6 +2,7 @@
 //! changed later stays.
 
 use super::CloudConfig;
+use super::credential::{Reference, reference};
 use super::diag::{At, Spot};
 use super::node::Kind;
 use super::read::{Fields, Reader};
@@ -29,6 +30,14 @@ pub enum Secret {
     Hash(String),
     /// The password itself.
     Plain(String),
+    /// Name of the credential that is the password, or its hash: told by its looks, unless
+    /// `hashed` says what it is.
+    Credential {
+        /// Of the credential.
+        name: String,
+        /// What was said of it.
+        hashed: Option<bool>,
+    },
 }
 
 impl fmt::Debug for Secret {
@@ -47,6 +56,7 @@ pub(super) const SECTION: Section = Section {
             Text,
             "password of core, plain or hashed; sshd takes it only with `ssh_pwauth: true`",
         )
+        .or_credential()
         .each(Frequency::Instance),
         key("chpasswd", Table, "passwords of users that exist").each(Frequency::Instance),
         key("chpasswd.users", TABLES, "whose, and which"),
@@ -56,6 +66,7 @@ pub(super) const SECTION: Section = Section {
             Text,
             "the password, or its hash",
         )
+        .or_credential()
         .required(),
         key(
             "chpasswd.users[].type",
@@ -197,6 +208,14 @@ fn take(
         r.error(text.spot, path, "not a user name", "");
         return;
     }
+    match reference(text, path, r) {
+        Reference::To(name) => {
+            let secret = Secret::Credential { name, hashed };
+            return out.push((text.spot, user.to_owned(), secret));
+        }
+        Reference::Wrong => return,
+        Reference::Text => {}
+    }
     let hashed = hashed.unwrap_or_else(|| looks_hashed(&text.value));
     if let Some(why) = fault(&text.value, hashed) {
         r.error(text.spot, path, why, "");
@@ -207,7 +226,7 @@ fn take(
 }
 
 /// What is wrong with a password or hash.
-pub(super) fn fault(text: &str, hashed: bool) -> Option<&'static str> {
+pub fn fault(text: &str, hashed: bool) -> Option<&'static str> {
     if text.is_empty() {
         Some("must not be empty")
     } else if hashed && text.contains(|c: char| c == ':' || c.is_whitespace()) {
@@ -220,7 +239,7 @@ pub(super) fn fault(text: &str, hashed: bool) -> Option<&'static str> {
 }
 
 /// The forms of crypt(5) that mkpasswd(1) makes.
-fn looks_hashed(text: &str) -> bool {
+pub fn looks_hashed(text: &str) -> bool {
     [
         "$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$7$", "$y$", "$gy$",
     ]

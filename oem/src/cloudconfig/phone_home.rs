@@ -113,5 +113,5 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
     );
     let about = "Tell that this machine is ready";
     let task = Task::shell("phone-home", about, &body, Frequency::Instance, Phase::Last);
-    config.tasks.push(task.at(spot));
+    config.tasks.push(task.repeated().at(spot));
 }

@@ -8,7 +8,7 @@ use super::schema::{Section, key};
 use super::shell::quote;
 use super::tasks::{Frequency, Phase, Task};
 use super::write_files::WriteFile;
-use crate::userdata::unpack::{decode_base64, gunzip};
+use crate::userdata::unpack::{decode_base64, gunzip_within};
 use base64::Engine as _;
 
 const POOL: &str = "/dev/urandom";
@@ -75,7 +75,7 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
             },
         };
         let Some(seed) = decode(&data, encoding) else {
-            let hint = "compare `encoding` with what `data` holds";
+            let hint = "compare `encoding` with what `data` holds; compressed it may hold 64 KiB";
             r.error(data.spot, &f.key("data"), "cannot be decoded", hint);
             return;
         };
@@ -109,15 +109,18 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
             Frequency::Instance,
             Phase::Early,
         );
-        config.tasks.push(task.at(spot));
+        config.tasks.push(task.repeated().at(spot));
     }
 }
+
+/// Most of a compressed seed, in bytes: no generator has use for more.
+const MAX_SEED: u64 = 64 << 10;
 
 fn decode(data: &At<Vec<u8>>, encoding: &str) -> Option<Vec<u8>> {
     match encoding {
         "raw" => Some(data.value.clone()),
         "b64" | "base64" => decode_base64(&data.value),
-        "gz" | "gzip" => gunzip(&data.value).ok(),
+        "gz" | "gzip" => gunzip_within(&data.value, MAX_SEED).ok().flatten(),
         _ => None,
     }
 }

@@ -319,7 +319,8 @@ impl Reader {
         let s = self.string(node, path)?;
         let value = s.value.trim().to_owned();
         if value.contains(['\n', '\r', '\0']) {
-            self.error(s.spot, path, "must be a single line", "");
+            let hint = "line breaks and NUL have no place here";
+            self.error(s.spot, path, "must be a single line", hint);
             return None;
         }
         Some(At { value, ..s })

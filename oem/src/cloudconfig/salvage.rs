@@ -4,7 +4,7 @@
 //! in it is told all the same.
 
 use super::diag::{At, Diagnostic, Spot};
-use super::node::{self, Kind, MAX_NODES, Node};
+use super::node::{self, Count, Kind, Node};
 use super::read::Reader;
 use super::{CloudConfig, read_tables, ssh_keys};
 use std::rc::Rc;
@@ -14,8 +14,14 @@ const MAX_BLOCKS: usize = 500;
 /// Those that are read beyond, if they are among what is applied.
 const MORE: usize = 8;
 
-pub(super) fn read_into(config: &mut CloudConfig, text: &str, r: &mut Reader) {
-    let mut saved = Saved::default();
+pub(super) fn read_into(config: &mut CloudConfig, text: &str, r: &mut Reader, left: &mut Count) {
+    let mut saved = Saved {
+        entries: Vec::new(),
+        bare: Vec::new(),
+        broken: Vec::new(),
+        blocks: 0,
+        left,
+    };
     let mut open: Option<(&str, u32, usize)> = None;
     let mut at = 0;
     for (above, line) in (0..).zip(text.split_inclusive('\n')) {
@@ -66,23 +72,22 @@ fn key_of(line: &str) -> Option<&str> {
 }
 
 /// What the blocks hold.
-#[derive(Default)]
-struct Saved {
+struct Saved<'c> {
     entries: Vec<(Rc<Node>, Rc<Node>)>,
     /// Keys of a block that is no YAML.
     bare: Vec<At<String>>,
     broken: Vec<Diagnostic>,
     blocks: usize,
-    nodes: usize,
+    left: &'c mut Count,
 }
 
-impl Saved {
+impl Saved<'_> {
     /// Reads a block that has `above` lines above it.
     fn block(&mut self, name: &str, above: u32, text: &str) {
         let hostname = name == "hostname";
         let keys = ["ssh_authorized_keys", "ssh-authorized-keys"].contains(&name);
         let most = MAX_BLOCKS + if hostname || keys { MORE } else { 0 };
-        if self.blocks >= most || self.nodes > MAX_NODES {
+        if self.blocks >= most || self.left.is_used_up() {
             return;
         }
         self.blocks += 1;
@@ -104,10 +109,9 @@ impl Saved {
     }
 
     fn parse(&mut self, text: &str, above: u32) -> Result<(), Diagnostic> {
-        if let Some(root) = node::parse_below(text, above, &mut Vec::new())?
+        if let Some(root) = node::parse_below(text, above, &mut Vec::new(), self.left)?
             && let Kind::Map(entries) = &root.kind
         {
-            self.nodes = self.nodes.saturating_add(root.size());
             self.entries.extend(entries.iter().cloned());
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! cloud-init's keys about sshd: host keys, passwords, root.
 
+use super::credential::{Reference, reference};
 use super::diag::{At, Spot};
 use super::read::{Fields, Reader};
 use super::refused::Refused;
@@ -214,7 +215,7 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
             Frequency::Instance,
             Phase::Early,
         );
-        config.tasks.push(task.at(at));
+        config.tasks.push(task.repeated().at(at));
     }
     if let Some((at, node)) = f.entry("ssh_genkeytypes") {
         let more = made(at, &r.words(node, "ssh_genkeytypes"), config, r);
@@ -272,7 +273,14 @@ fn given(node: &super::node::Node, config: &mut CloudConfig, r: &mut Reader) -> 
             "public" => (format!("{base}.pub"), 0o644),
             _ => (format!("{base}-cert.pub"), 0o644),
         };
-        if part == "private" && !body.contains("PRIVATE KEY-----") {
+        let sealed = match part {
+            "private" => reference(&value, &f.key(name), r),
+            _ => Reference::Text,
+        };
+        if sealed == Reference::Wrong {
+            continue;
+        }
+        if part == "private" && sealed == Reference::Text && !body.contains("PRIVATE KEY-----") {
             let hint = "the text from `-----BEGIN OPENSSH PRIVATE KEY-----` to the end";
             r.error(spot, &f.key(name), "not a private key", hint);
             continue;
@@ -282,7 +290,10 @@ fn given(node: &super::node::Node, config: &mut CloudConfig, r: &mut Reader) -> 
             "certificate" => text += &format!("HostCertificate {path}\n"),
             _ => {}
         }
-        let mut file = WriteFile::text(path, format!("{body}\n"), spot);
+        let mut file = match sealed {
+            Reference::To(name) => WriteFile::sealed(path, name, spot),
+            _ => WriteFile::text(path, format!("{body}\n"), spot),
+        };
         file.mode = Some(mode);
         config.write_files.push(file.at(spot));
     }

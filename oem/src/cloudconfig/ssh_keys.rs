@@ -26,6 +26,9 @@ ssh_authorized_keys:
   - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample alice@example.com
 ";
 
+/// Most keys of one user: sshd reads them all at each login.
+const MAX_KEYS: usize = 4096;
+
 pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Vec<At<String>> {
     let mut keys = r.lines(node, path);
     keys.retain(|k| {
@@ -40,6 +43,12 @@ pub(super) fn read(node: &Node, path: &str, r: &mut Reader) -> Vec<At<String>> {
         }
         looks_right
     });
+    if let Some(more) = keys.get(MAX_KEYS) {
+        let what = format!("more than {MAX_KEYS} keys; those from here on are left out");
+        let hint = "let sshd ask a directory (`AuthorizedKeysCommand`), or use certificates";
+        r.error(more.spot, path, what, hint);
+        keys.truncate(MAX_KEYS);
+    }
     keys
 }
 

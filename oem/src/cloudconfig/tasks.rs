@@ -19,6 +19,8 @@ pub struct Task {
     pub expand: bool,
     /// Units that start only after it.
     pub before: Vec<String>,
+    /// It does no harm when it runs again after it was cut short.
+    pub repeats: bool,
 }
 
 /// How often a [`Task`] runs.
@@ -72,6 +74,14 @@ impl Task {
             phase,
             expand: false,
             before: Vec::new(),
+            repeats: false,
+        }
+    }
+    /// The same, to be run again when it was cut short.
+    pub(super) fn repeated(self) -> Task {
+        Task {
+            repeats: true,
+            ..self
         }
     }
     /// The same, with the place it was asked for.

@@ -1,5 +1,6 @@
 //! `users`.
 
+use super::credential::{Reference, reference};
 use super::diag::At;
 use super::node::{Kind, Node};
 use super::passwords::{self, Password, Secret};
@@ -21,6 +22,8 @@ pub struct User {
     pub gecos: Option<String>,
     /// Password hash in crypt(5) format.
     pub passwd: Option<String>,
+    /// Name of the credential that is the hash.
+    pub passwd_credential: Option<String>,
     /// Home directory, `/home/NAME` unless given.
     pub homedir: Option<String>,
     /// Do not make the home directory.
@@ -58,18 +61,20 @@ pub(super) const SECTION: Section = Section {
         key("users[].name", Text, "login name").required(),
         key("users[].uid", Number, "numeric id of a new user"),
         key("users[].gecos", Text, "full name"),
-        key("users[].passwd", Text, "password hash, crypt(5)"),
+        key("users[].passwd", Text, "password hash, crypt(5)").or_credential(),
         key(
             "users[].hashed_passwd",
             Text,
             "the same, for a user who may change it later",
         )
+        .or_credential()
         .each(Frequency::Instance),
         key(
             "users[].plain_text_passwd",
             Text,
             "the password itself, for a user who may change it later",
         )
+        .or_credential()
         .each(Frequency::Instance),
         key(
             "users[].lock_passwd",
@@ -266,10 +271,19 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
         Some(value.value)
     };
     user.gecos = field("gecos");
-    user.passwd = field("passwd");
     user.homedir = field("homedir");
     user.primary_group = field("primary_group");
     user.shell = field("shell");
+    if let Some(text) = f.line("passwd", r) {
+        match reference(&text, &f.key("passwd"), r) {
+            Reference::To(name) => user.passwd_credential = Some(name),
+            Reference::Text if text.value.contains(':') => {
+                r.error(text.spot, &f.key("passwd"), "must not contain `:`", "");
+            }
+            Reference::Text => user.passwd = Some(text.value),
+            Reference::Wrong => {}
+        }
+    }
     for (slot, name) in [(&mut user.homedir, "homedir"), (&mut user.shell, "shell")] {
         if slot
             .as_ref()
@@ -347,6 +361,7 @@ fn further(f: &Fields<'_>, user: &mut User, config: &mut CloudConfig, r: &mut Re
     if lock {
         // What cannot be a hash never matches; `!` is what passwd(1) puts there.
         user.passwd = Some(format!("!{}", user.passwd.as_deref().unwrap_or_default()));
+        user.passwd_credential = None;
     }
     for (name, secret) in [
         ("hashed_passwd", Secret::Hash as fn(String) -> Secret),
@@ -355,15 +370,26 @@ fn further(f: &Fields<'_>, user: &mut User, config: &mut CloudConfig, r: &mut Re
         let Some(text) = f.line(name, r).filter(|_| !lock) else {
             continue;
         };
-        if let Some(why) = passwords::fault(&text.value, name == "hashed_passwd") {
-            r.error(text.spot, &f.key(name), why, "");
-            continue;
-        }
+        let hashed = name == "hashed_passwd";
+        let secret = match reference(&text, &f.key(name), r) {
+            Reference::Wrong => continue,
+            Reference::To(name) => Secret::Credential {
+                name,
+                hashed: Some(hashed),
+            },
+            Reference::Text => match passwords::fault(&text.value, hashed) {
+                None => secret(text.value),
+                Some(why) => {
+                    r.error(text.spot, &f.key(name), why, "");
+                    continue;
+                }
+            },
+        };
         config.passwords.push(At {
             spot: text.spot,
             value: Password {
                 user: user.name.clone(),
-                secret: secret(text.value),
+                secret,
                 expire: false,
             },
         });

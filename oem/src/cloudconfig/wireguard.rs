@@ -1,6 +1,7 @@
 //! `wireguard`: what wg-quick(8) reads, as units of systemd-networkd.
 
 use super::CloudConfig;
+use super::credential::{Reference, reference};
 use super::diag::{At, Spot};
 use super::read::{Fields, Reader};
 use super::schema::Type::{As, Either, List, Table, Text};
@@ -22,7 +23,7 @@ pub(super) const SECTION: Section = Section {
         key(
             "wireguard.interfaces[].content",
             Text,
-            "configuration as wg-quick reads it",
+            "configuration as wg-quick reads it; its `PrivateKey` and `PresharedKey` may be `credential:NAME`",
         )
         .required(),
         key(
@@ -91,30 +92,44 @@ fn read(f: &Fields<'_>, config: &mut CloudConfig, r: &mut Reader) {
             );
             continue;
         }
-        let Some(units) = translate(&name.value, &content, &f.key("content"), r) else {
+        let base = format!("/etc/systemd/network/60-{}", name.value);
+        let Some(units) = translate(&name.value, &base, &content, &f.key("content"), r) else {
             continue;
         };
-        let base = format!("/etc/systemd/network/60-{}", name.value);
-        // It holds private keys, and networkd is not root.
-        let mut netdev = WriteFile::text(format!("{base}.netdev"), units.netdev, f.spot);
-        netdev.mode = Some(0o640);
-        netdev.owner = Some(At {
-            spot: f.spot,
-            value: "root:systemd-network".to_owned(),
-        });
+        // They hold private keys, and networkd is not root.
+        let for_networkd = |mut file: WriteFile| {
+            file.mode = Some(0o640);
+            file.owner = Some(At {
+                spot: f.spot,
+                value: "root:systemd-network".to_owned(),
+            });
+            file.at(f.spot)
+        };
+        let keys = units.keys.into_iter();
+        let keys = keys.map(|(path, name)| WriteFile::sealed(path, name, f.spot));
+        config.write_files.extend(keys.map(for_networkd));
+        let netdev = WriteFile::text(format!("{base}.netdev"), units.netdev, f.spot);
         let network = WriteFile::text(format!("{base}.network"), units.network, f.spot);
-        config
-            .write_files
-            .extend([netdev, network].map(|w| w.at(f.spot)));
+        config.write_files.push(for_networkd(netdev));
+        config.write_files.push(network.at(f.spot));
     }
 }
 
 struct Units {
+    /// Files that credentials are put into, and their names.
+    keys: Vec<(String, String)>,
     netdev: String,
     network: String,
 }
 
-fn translate(name: &str, content: &At<String>, path: &str, r: &mut Reader) -> Option<Units> {
+fn translate(
+    name: &str,
+    base: &str,
+    content: &At<String>,
+    path: &str,
+    r: &mut Reader,
+) -> Option<Units> {
+    let mut keys: Vec<(String, String)> = Vec::new();
     let mut netdev = format!("[NetDev]\nName={name}\nKind=wireguard\n");
     let mut device = String::new();
     let mut peers = String::new();
@@ -143,7 +158,7 @@ fn translate(name: &str, content: &At<String>, path: &str, r: &mut Reader) -> Op
         match (section.as_str(), key.as_str()) {
             ("[interface]", "privatekey") => {
                 private = true;
-                let _ = writeln!(device, "PrivateKey={value}");
+                device += &secret("PrivateKey", value, base, content, path, &mut keys, r)?;
             }
             ("[interface]", "listenport") => {
                 let _ = writeln!(device, "ListenPort={value}");
@@ -187,7 +202,7 @@ fn translate(name: &str, content: &At<String>, path: &str, r: &mut Reader) -> Op
                 let _ = writeln!(peers, "PublicKey={value}");
             }
             ("[peer]", "presharedkey") => {
-                let _ = writeln!(peers, "PresharedKey={value}");
+                peers += &secret("PresharedKey", value, base, content, path, &mut keys, r)?;
             }
             ("[peer]", "endpoint") => {
                 let _ = writeln!(peers, "Endpoint={value}");
@@ -214,7 +229,40 @@ fn translate(name: &str, content: &At<String>, path: &str, r: &mut Reader) -> Op
     }
     let _ = write!(netdev, "\n[WireGuard]\n{device}{peers}");
     network += &inside;
-    Some(Units { netdev, network })
+    Some(Units {
+        keys,
+        netdev,
+        network,
+    })
+}
+
+/// A key, or the file that a credential is put into.
+fn secret(
+    setting: &str,
+    value: &str,
+    base: &str,
+    content: &At<String>,
+    path: &str,
+    keys: &mut Vec<(String, String)>,
+    r: &mut Reader,
+) -> Option<String> {
+    let text = At {
+        spot: content.spot,
+        value: value.to_owned(),
+    };
+    match reference(&text, path, r) {
+        Reference::Text => Some(format!("{setting}={value}\n")),
+        Reference::Wrong => None,
+        Reference::To(name) => {
+            let file = match keys.len() {
+                0 => format!("{base}.key"),
+                n => format!("{base}-{}.key", n + 1),
+            };
+            let line = format!("{setting}File={file}\n");
+            keys.push((file, name));
+            Some(line)
+        }
+    }
 }
 
 fn warn_line(spot: Spot, path: &str, number: usize, why: &str, hint: &str, r: &mut Reader) {

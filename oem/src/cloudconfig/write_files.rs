@@ -1,12 +1,14 @@
 //! `write_files`.
 
 use super::CloudConfig;
+use super::credential::{Reference, reference};
 use super::diag::{At, Spot};
 use super::file_source::{Source, fetched, source};
 use super::node::Node;
 use super::read::{Reader, shorten};
 use super::schema::Type::{As, Flag, Map, Table, Text, Word};
 use super::schema::{Section, TABLES, key};
+use std::rc::Rc;
 
 /// One file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +100,14 @@ impl WriteFile {
             need: None,
         }
     }
+    /// A file whose content is a credential.
+    pub(super) fn sealed(path: impl Into<String>, credential: String, spot: Spot) -> WriteFile {
+        WriteFile {
+            encoding: Encoding::Credential,
+            mode: Some(0o600),
+            ..WriteFile::text(path, credential, spot)
+        }
+    }
     /// The same, with the place it was asked for.
     pub(super) fn at(self, spot: Spot) -> At<WriteFile> {
         At { spot, value: self }
@@ -115,6 +125,8 @@ pub enum Encoding {
     Gzip,
     /// Base64 of gzip.
     GzipBase64,
+    /// It is the name of a credential, which has the content.
+    Credential,
 }
 
 const ENCODINGS: &[&str] = &[
@@ -139,11 +151,11 @@ pub(super) const SECTION: Section = Section {
             "absolute path, not below /usr",
         )
         .required(),
-        key("write_files[].content", Text, "content"),
+        key("write_files[].content", Text, "content").or_credential(),
         key(
             "write_files[].permissions",
             As("octal number"),
-            "mode; default 0644",
+            "mode; default 0644, and 0600 where `content` is a credential",
         ),
         key(
             "write_files[].owner",
@@ -203,6 +215,9 @@ const EXAMPLE: &str = r#"write_files:
     permissions: "0755"
     encoding: b64
     content: IyEvYmluL3NoCmVjaG8gaGVsbG8K
+  - path: /etc/shop/database.key
+    owner: root:root
+    content: credential:shop.database
   - path: /opt/bin/tool
     permissions: "0755"
     source:
@@ -248,6 +263,11 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
             }
         }
     };
+    let sealed = match content_reference(&content, f.get("content"), &f.key("content"), r) {
+        Reference::To(name) => Some(name),
+        Reference::Wrong => return None,
+        Reference::Text => None,
+    };
     let mode = match f.get("permissions") {
         None => None,
         Some(n) => {
@@ -275,6 +295,27 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
         Some(n) => Some(r.line(n, &f.key("owner"))?),
         None => None,
     };
+    let (content, encoding, mode) = match sealed {
+        None => (content, encoding, mode),
+        Some(_) if encoding != Encoding::Plain || base != Base::Nothing => {
+            let why = "a credential is the whole of a file, as it is";
+            let hint = "leave `encoding` and `append` out";
+            r.error(f.spot, &f.key("content"), why, hint);
+            return None;
+        }
+        Some(name) => {
+            if mode.is_some_and(|m| m & 0o004 != 0) {
+                let why = "everybody may read this secret";
+                let hint = "leave it out: the mode is 0600 then";
+                r.warn(f.spot, &f.key("permissions"), why, hint);
+            }
+            (
+                name.into_bytes(),
+                Encoding::Credential,
+                mode.or(Some(0o600)),
+            )
+        }
+    };
     let file = WriteFile {
         path,
         content,
@@ -293,6 +334,23 @@ fn item(node: &Node, at: &str, config: &mut CloudConfig, r: &mut Reader) -> Opti
         }
     }
     Some(())
+}
+
+/// Whether content as it is written is a reference.
+fn content_reference(
+    content: &[u8],
+    node: Option<&Rc<Node>>,
+    path: &str,
+    r: &mut Reader,
+) -> Reference {
+    match (std::str::from_utf8(content), node) {
+        // Longer is no name.
+        (Ok(text), Some(n)) if text.len() < 512 => {
+            let (spot, value) = (n.spot, text.to_owned());
+            reference(&At { spot, value }, path, r)
+        }
+        _ => Reference::Text,
+    }
 }
 
 /// The digits are octal however they are written: `644`, `0644`, `"0644"`,

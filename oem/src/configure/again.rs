@@ -1,13 +1,13 @@
 //! Applying again: other user-data, less of it, after a power failure at any point; and
 //! what `oem status --drift` sees in between.
 
+use super::setup::{applied, planned};
 use super::tests::{Recorder, copy, files, manifest};
 use super::*;
 use crate::plan::inventory::{Inventory, PATH};
 use crate::root::SystemView as _;
 use crate::status::State;
 use crate::status::drift::{Compared, Drift};
-use crate::userdata::Offline;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -70,23 +70,19 @@ fn machine() -> tempfile::TempDir {
 
 fn sent(user_data: &str) -> Fetched {
     Fetched {
-        user_data: Some(user_data.into()),
         metadata: Metadata {
             provider: "test".to_owned(),
             instance_id: Some("i-1".to_owned()),
             ..Metadata::default()
         },
-        ..Fetched::default()
+        ..setup::user_data(user_data)
     }
 }
 
 /// Applies, and lets the power fail after so many changes. Whether it did.
 fn run(dir: &Path, user_data: &str, changes: Option<u32>) -> bool {
     let root = Root::open(dir).unwrap();
-    let fetched = sent(user_data);
-    let intake = Intake::of(None, &fetched, &mut Offline);
-    let obtained = intake.obtained(Heard::Whole, None, &fetched, &[]);
-    let plan = intake.plan(&fetched.metadata, &root, &obtained).unwrap();
+    let (_, plan) = planned(&root, &sent(user_data));
     if let Some(n) = changes {
         root.cut_after(n);
     }
@@ -200,17 +196,7 @@ fn what_is_left_behind_is_told() {
     write("etc/app/deep/other", "put there by hand");
     let root = Root::open(temp.path()).unwrap();
     let fetched = sent(LITTLE);
-    let again = || {
-        configure(
-            &root,
-            Report::default(),
-            None,
-            &fetched,
-            Reach::Kept,
-            Heard::Whole,
-        )
-        .unwrap()
-    };
+    let again = || applied(&root, &fetched);
     let report = again();
     assert!(report.is_good(), "{}", report.render());
     let read = |path: &str| fs::read_to_string(temp.path().join(path)).ok();
@@ -327,15 +313,7 @@ fn a_damaged_inventory_removes_nothing_and_is_told() {
     run(temp.path(), MUCH, None);
     fs::write(temp.path().join(&PATH[1..]), "{").unwrap();
     let root = Root::open(temp.path()).unwrap();
-    let report = configure(
-        &root,
-        Report::default(),
-        None,
-        &sent(LITTLE),
-        Reach::Kept,
-        Heard::Whole,
-    )
-    .unwrap();
+    let report = applied(&root, &sent(LITTLE));
     let told = report.resources.iter().find(|r| r.resource == "inventory");
     assert!(told.is_some_and(|r| r.state == State::Kept && r.hint.is_some()));
     assert!(temp.path().join("etc/app/a.conf").exists());

@@ -20,7 +20,7 @@ pub(super) fn input(passwords: &[Password]) -> Option<Input> {
         ..CloudConfig::default()
     };
     (!passwords.is_empty()).then(|| Input {
-        layer: Layer::Metadata.into(),
+        sender: Layer::Metadata.into(),
         config,
         script: None,
     })

@@ -11,7 +11,7 @@ pub use refresh::refresh;
 pub use remote::{Reach, Remote};
 
 use crate::apply::{Bus, Systemd, apply};
-use crate::cloudconfig::{self, CloudConfig, Diagnostic, Spot};
+use crate::cloudconfig::{self, Allowance, CloudConfig, Diagnostic, Spot};
 use crate::error::Result;
 use crate::metadata::{Fetched, Metadata};
 use crate::network::{self, model::Network};
@@ -19,7 +19,7 @@ use crate::plan::inventory::Obtained;
 use crate::plan::{self, Action, Input, Layer, Origin, Plan, Sender, Work};
 use crate::root::Root;
 use crate::status::{Finding, Report};
-use crate::userdata::{self, Around, Content, Fetch, Part};
+use crate::userdata::{self, Around, Content, Fetch, Part, unpack};
 use std::collections::BTreeSet;
 
 /// All texts, parsed, with what was found in them.
@@ -52,6 +52,7 @@ impl Intake {
     /// wrong becomes a finding. What large things the parts hold moves out of them.
     pub fn take(&mut self, layer: Layer, parts: &mut [Part]) {
         let left_out = merge::left_out(parts);
+        let mut allowance = Allowance::default();
         let alone = parts.len() == 1;
         for (number, part) in parts.iter_mut().enumerate() {
             let sender = match part.name.as_str() {
@@ -60,7 +61,7 @@ impl Intake {
             };
             let mut found = part.notes.clone();
             let mut input = Input {
-                layer: sender,
+                sender,
                 config: CloudConfig::default(),
                 script: None,
             };
@@ -74,7 +75,7 @@ impl Intake {
                             what.clone(),
                         ));
                     }
-                    let (config, findings) = cloudconfig::parse_without(text, keys);
+                    let (config, findings) = cloudconfig::parse_without(text, keys, &mut allowance);
                     input.config = config;
                     found.extend(findings);
                 }
@@ -107,7 +108,16 @@ impl Intake {
         let metadata = &fetched.metadata;
         for (layer, bytes) in layers {
             if let Some(bytes) = bytes {
-                let mut around = Around { metadata, fetch };
+                // The user's may be large; all together they are to stay within bounds.
+                let most = match layer {
+                    Layer::UserData => unpack::MAX,
+                    _ => unpack::MAX / 4,
+                };
+                let mut around = Around {
+                    metadata,
+                    fetch,
+                    most,
+                };
                 intake.take(layer, &mut userdata::open(bytes, &mut around));
             }
         }
@@ -285,5 +295,11 @@ fn way_in(mut plan: Plan) -> Plan {
 
 #[cfg(test)]
 mod again;
+#[cfg(test)]
+mod leaving;
+#[cfg(test)]
+mod race;
+#[cfg(test)]
+mod setup;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! the machine, what else is in it is sent instead, and the same is expected.
 //! `UPDATE_TESTDATA=1` writes what is expected anew.
 
+use super::setup::{applied, planned, reached};
 use super::*;
 use crate::cloudconfig::Verb;
 use crate::status::{Resource, State};
@@ -19,6 +20,21 @@ pub(super) struct Recorder {
     calls: RefCell<Vec<String>>,
     /// Units that run.
     running: Vec<String>,
+}
+
+impl Recorder {
+    pub(super) fn running(running: Vec<String>) -> Recorder {
+        Recorder {
+            running,
+            ..Recorder::default()
+        }
+    }
+    pub(super) fn calls(&self) -> Vec<String> {
+        self.calls.borrow().clone()
+    }
+    pub(super) fn called(&self, call: &str) -> bool {
+        self.calls.borrow().iter().any(|c| c == call)
+    }
 }
 
 impl Systemd for Recorder {
@@ -180,12 +196,9 @@ fn testdata() {
 /// in `case`. Gives the calls to systemd.
 fn case_of(case: &Path, from: &[&Path], machine: &Path, running: Vec<String>) -> Vec<String> {
     let root = Root::open(machine).unwrap();
-    let systemd = Recorder {
-        running,
-        ..Recorder::default()
-    };
+    let systemd = Recorder::running(running);
     let report = run(from, &root, &systemd);
-    let calls = systemd.calls.borrow().clone();
+    let calls = systemd.calls();
 
     expect(case, "manifest", &manifest(machine));
     expect(case, "diagnostics", &diagnostics(from));
@@ -278,19 +291,7 @@ fn nothing_leaves_the_root() {
     link(Path::new("../../../outside"), "home/core/.ssh");
     let user_data = "#cloud-config\nssh_authorized_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA]\nwrite_files:\n\
         - {path: /etc/escape/new, content: x}\n- {path: /etc/victim, content: x}\n- {path: /etc/../../outside/y, content: x}\n";
-    let fetched = Fetched {
-        user_data: Some(user_data.into()),
-        ..Fetched::default()
-    };
-    let report = configure(
-        &Root::open(&root).unwrap(),
-        Report::default(),
-        None,
-        &fetched,
-        Reach::Kept,
-        Heard::Whole,
-    )
-    .unwrap();
+    let report = applied(&Root::open(&root).unwrap(), &setup::user_data(user_data));
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     assert_eq!(fs::read_to_string(outside.join("victim")).unwrap(), "old");
     // The link was replaced by the file, inside.
@@ -302,25 +303,11 @@ fn nothing_leaves_the_root() {
 fn another_root_defers_what_needs_systemd() {
     let temp = tempfile::tempdir().unwrap();
     let user_data = "#cloud-config\ncoreos: {units: [{name: a.service, command: start, content: \"[Service]\\nExecStart=/bin/true\"}]}\n";
-    let fetched = Fetched {
-        user_data: Some(user_data.into()),
-        ..Fetched::default()
-    };
-    let report = configure(
-        &Root::open(temp.path()).unwrap(),
-        Report::default(),
-        None,
-        &fetched,
-        Reach::Kept,
-        Heard::Whole,
-    )
-    .unwrap();
+    let root = Root::open(temp.path()).unwrap();
+    let report = applied(&root, &setup::user_data(user_data));
     assert_eq!(report.count(State::Deferred), 2);
     assert!(report.is_good());
-    assert_eq!(
-        Report::read(&Root::open(temp.path()).unwrap()).unwrap(),
-        report
-    );
+    assert_eq!(Report::read(&root).unwrap(), report);
     let mode = fs::metadata(temp.path().join("run/oem/status.json"))
         .unwrap()
         .mode()
@@ -361,11 +348,7 @@ fn hostile_bytes_never_panic() {
     ];
     for (i, user_data) in cases.into_iter().enumerate() {
         let started = std::time::Instant::now();
-        let fetched = Fetched {
-            user_data: Some(user_data),
-            ..Fetched::default()
-        };
-        let intake = Intake::of(None, &fetched, &mut Offline);
+        let (intake, _) = planned(&root, &setup::user_data(user_data));
         assert_eq!(
             intake.inputs[0].config.ssh_authorized_keys.len(),
             1,
@@ -373,9 +356,6 @@ fn hostile_bytes_never_panic() {
             intake.findings
         );
         assert!(!intake.findings.is_empty(), "case {i}");
-        intake
-            .plan(&Metadata::default(), &root, &Obtained::nothing())
-            .unwrap();
         assert!(
             started.elapsed().as_secs() < 10,
             "case {i} took {:?}",
@@ -397,10 +377,7 @@ fn large_input_is_linear() {
         (0..200).map(file).collect::<String>()
     );
     let started = std::time::Instant::now();
-    let fetched = Fetched {
-        user_data: Some(user_data.clone().into()),
-        ..Fetched::default()
-    };
+    let fetched = setup::user_data(user_data.clone());
     let intake = Intake::of(None, &fetched, &mut Offline);
     assert_eq!(intake.inputs[0].config.write_files.len(), 200);
     assert!(intake.findings.is_empty());
@@ -430,20 +407,9 @@ fn parts_are_applied_in_order_and_named_in_the_report() {
          --b--\n",
         server.url
     );
-    let fetched = Fetched {
-        user_data: Some(gzip(user_data.as_bytes())),
-        ..Fetched::default()
-    };
+    let fetched = setup::user_data(gzip(user_data.as_bytes()));
     // Before there is a network, what is there is applied, and what is not is no error.
-    let report = configure(
-        &root,
-        Report::default(),
-        None,
-        &fetched,
-        Reach::Kept,
-        Heard::Whole,
-    )
-    .unwrap();
+    let report = reached(&root, &fetched, Reach::Kept);
     assert_eq!(
         report
             .findings
@@ -461,15 +427,7 @@ fn parts_are_applied_in_order_and_named_in_the_report() {
     let read = |name: &str| fs::read_to_string(temp.path().join(name)).unwrap_or_default();
     assert_eq!(read("etc/hostname"), "first\n");
 
-    let report = configure(
-        &root,
-        Report::default(),
-        None,
-        &fetched,
-        Reach::Ask,
-        Heard::Whole,
-    )
-    .unwrap();
+    let report = reached(&root, &fetched, Reach::Ask);
     assert_eq!(
         [
             read("etc/hostname"),
@@ -489,15 +447,7 @@ fn parts_are_applied_in_order_and_named_in_the_report() {
     assert_eq!(origin("task script-user-data-1"), "user-data/part-003:1");
     assert_eq!(report.findings[0].origin, "user-data/part-002:4");
 
-    let again = configure(
-        &root,
-        Report::default(),
-        None,
-        &fetched,
-        Reach::Ask,
-        Heard::Whole,
-    )
-    .unwrap();
+    let again = reached(&root, &fetched, Reach::Ask);
     assert_eq!(again.count(State::Done), 0);
 }
 

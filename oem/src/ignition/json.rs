@@ -2,13 +2,11 @@
 //! place of everything in either. Names are stored in Butane's spelling
 //! (`ssh_authorized_keys` for `sshAuthorizedKeys`). Linear, bounded.
 
-use crate::cloudconfig::{Diagnostic, Kind, Node, Spot};
+use crate::cloudconfig::{Diagnostic, Kind, MAX_NODES, Node, Spot};
 use std::rc::Rc;
 
 /// Deepest nesting accepted; Ignition needs 8.
 const MAX_DEPTH: usize = 64;
-/// Most values accepted.
-const MAX_NODES: usize = 250_000;
 
 /// Parses one document.
 ///

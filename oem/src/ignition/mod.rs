@@ -77,7 +77,16 @@ pub fn read(text: &str, language: Language, meter: &mut Meter<'_>) -> Read {
         Language::Butane => parse_yaml(text, &mut notes),
     };
     let root = match root {
-        Ok(Some(root)) => root,
+        // What aliases stand for counts as if it were sent.
+        Ok(Some(root)) if meter.take(root.text_size().saturating_sub(text.len())) => root,
+        Ok(Some(_)) => {
+            let e = meter.too_large();
+            let broken = Diagnostic::error(Spot::default(), "", e.chain());
+            return Read {
+                findings: vec![broken.hint(e.hint_text().unwrap_or_default())],
+                ..Read::default()
+            };
+        }
         Ok(None) => return Read::default(),
         Err(broken) => {
             return Read {

@@ -97,14 +97,18 @@ pub(super) fn read(node: &Node, at: &str, c: &mut Reading<'_, '_>) -> Outcome {
         return checked(spot, &key, bytes, hash.as_ref(), c);
     }
     match unpack::gunzip_within(&bytes, c.meter.left()) {
-        Ok(bytes) => {
+        Ok(Some(bytes)) => {
             c.meter.take(bytes.len());
             checked(spot, &key, bytes, hash.as_ref(), c)
         }
+        Ok(None) => {
+            let e = c.meter.too_large();
+            let hint = e.hint_text().unwrap_or_default();
+            c.r.error(spot, &key, e.chain(), hint);
+            Outcome::Failed
+        }
         Err(e) => {
-            let hint = e
-                .hint_text()
-                .unwrap_or("leave `compression` out if it is not compressed");
+            let hint = "leave `compression` out if it is not compressed";
             c.r.error(spot, &key, e.chain(), hint);
             Outcome::Failed
         }

@@ -18,7 +18,7 @@ impl Fetch for Server {
 }
 
 fn reading(text: &str, language: Language) -> Read {
-    read(text, language, &mut Meter::new(&mut Server))
+    read(text, language, &mut Meter::new(&mut Server, 1 << 20))
 }
 
 fn told(read: &Read) -> Vec<String> {

@@ -46,6 +46,11 @@ impl fmt::Display for Format {
     }
 }
 
+/// Largest text, in bytes. A link of fifteen letters becomes some kilobytes.
+const MAX: usize = 128 << 10;
+/// Most values in one: three or more make a link.
+const MAX_NODES: usize = 20_000;
+
 /// What a text says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
@@ -71,18 +76,27 @@ pub fn parse(bytes: &[u8]) -> Parsed {
             };
             let d = Diagnostic::error(spot, "", "not UTF-8 text; nothing of it is applied".into());
             return Parsed {
-                findings: vec![d],
+                findings: vec![d.hint("save the file as UTF-8")],
                 ..Parsed::default()
             };
         }
     };
+    if text.len() > MAX {
+        let what = format!("larger than {} KiB; nothing of it is applied", MAX >> 10);
+        let d = Diagnostic::error(Spot::default(), "", what);
+        return Parsed {
+            findings: vec![d.hint("one machine has no need of so many links")],
+            ..Parsed::default()
+        };
+    }
     if interfaces::is_it(text) {
         let mut r = Reader::with_dashes();
         let network = interfaces::read(text, &mut r);
         return finish(Format::Interfaces, network, r);
     }
     let mut notes = Vec::new();
-    let root = match node::parse(text, &mut notes) {
+    let left = &mut node::Count::of(MAX_NODES);
+    let root = match node::parse_below(text, 0, &mut notes, left) {
         Ok(Some(root)) => root,
         Ok(None) => {
             return Parsed {

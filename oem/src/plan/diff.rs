@@ -4,11 +4,16 @@
 const CONTEXT: usize = 3;
 /// Beyond this many lines only the fact of a change is shown.
 const MAX_LINES: usize = 2000;
+/// And beyond this many bytes.
+const MAX_BYTES: usize = 512 << 10;
 
 /// The difference between two texts; empty when there is none.
 pub fn unified(old: &str, new: &str) -> String {
     if old == new {
         return String::new();
+    }
+    if old.len() + new.len() > MAX_BYTES {
+        return format!("@@ {} bytes become {} @@\n", old.len(), new.len());
     }
     let (a, b): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     // Equal ends are cheap to find; only the middle needs a table.

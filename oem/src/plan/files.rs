@@ -1,22 +1,26 @@
 //! Files to write.
 
-use super::{Action, Builder, Input, Origin, Sender};
+use super::{Action, Builder, Holds, Input, Origin, Sealed, Sender, Step, Work};
 use crate::cloudconfig::{Base, Directory, Encoding, WriteFile, path_fault};
 use crate::error::Result;
 use crate::root::Found;
-use crate::userdata::unpack::{decode_base64, gunzip};
+use crate::userdata::unpack::{decode_base64, gunzip_within};
 
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<()> {
     for input in inputs {
         for directory in &input.config.directories {
-            place_directory(b, Origin::at(input.layer, directory.spot), &directory.value)?;
+            place_directory(
+                b,
+                Origin::at(input.sender, directory.spot),
+                &directory.value,
+            )?;
         }
     }
     for deferred in [false, true] {
         for input in inputs {
             let files = &input.config.write_files;
             for file in files.iter().filter(|f| f.value.defer == deferred) {
-                one(b, Origin::at(input.layer, file.spot), &file.value)?;
+                one(b, Origin::at(input.sender, file.spot), &file.value)?;
             }
         }
     }
@@ -57,6 +61,18 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
         b.skip(resource, origin, &need.why, Some(need.hint.to_owned()));
         return Ok(());
     }
+    if f.encoding == Encoding::Credential {
+        return sealed(b, origin, path, f);
+    }
+    let left = b.left as u64;
+    let mut too_large = false;
+    let mut gunzip = |bytes: &[u8]| match gunzip_within(bytes, left) {
+        Ok(content) => {
+            too_large = content.is_none();
+            Ok(content.unwrap_or_default())
+        }
+        Err(e) => Err(e.chain()),
+    };
     let content = match f.encoding {
         // Bytes of a !!binary value that are not text have no placeholders.
         Encoding::Plain => match std::str::from_utf8(&f.content) {
@@ -66,15 +82,20 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
             },
             Err(_) => Ok(f.content.clone()),
         },
+        Encoding::Credential => Ok(Vec::new()),
         Encoding::Base64 => {
             decode_base64(&f.content).ok_or_else(|| "content is not base64".to_owned())
         }
-        Encoding::Gzip => gunzip(&f.content).map_err(|e| e.chain()),
+        Encoding::Gzip => gunzip(&f.content),
         Encoding::GzipBase64 => match decode_base64(&f.content) {
-            Some(packed) => gunzip(&packed).map_err(|e| e.chain()),
+            Some(packed) => gunzip(&packed),
             None => Err("content is not base64".to_owned()),
         },
     };
+    if too_large {
+        b.fits(&resource, origin, usize::MAX);
+        return Ok(());
+    }
     let content = match content {
         Ok(content) => content,
         Err(why) => {
@@ -90,6 +111,20 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
         },
         None => None,
     };
+    let is_secret = |s: &Step| {
+        let path_of = |w: &Work| w.action().and_then(Action::path) == Some(path.as_str());
+        matches!(s.work, Work::Sealed(_)) && path_of(&s.work)
+    };
+    if f.base != Base::Nothing && b.steps.iter().any(is_secret) {
+        let hint = "put both into the credential".to_owned();
+        b.puzzle(
+            &resource,
+            origin,
+            "nothing can be added to a credential",
+            Some(hint),
+        );
+        return Ok(());
+    }
     let mut mode = f.mode;
     let content = match f.base {
         Base::Nothing => content,
@@ -101,7 +136,7 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
                 mode: is,
                 uid,
                 gid,
-            } = b.look(&path)?
+            } = b.take(&path)?
             {
                 before = content;
                 mode = mode.or(Some(is));
@@ -109,12 +144,22 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
                 owner = owner.or_else(|| ((uid, gid) != (0, 0)).then(|| format!("{uid}:{gid}")));
             }
             if f.base == Base::Block {
-                with_block(&before, &content, origin.layer)
+                let blocks = b.blocks.entry(path.clone()).or_default();
+                blocks.insert(origin.sender.to_string());
+                with_block(&before, &content, origin.sender)
             } else {
                 appended(before, &content)
             }
         }
     };
+    if (f.encoding != Encoding::Plain || f.base != Base::Nothing)
+        && !b.fits(&resource, origin, content.len())
+    {
+        // What it was to be added to gave its content up.
+        b.steps
+            .retain(|s| !matches!(&s.work, Work::Do(Action::File { path: p, .. }) if *p == path));
+        return Ok(());
+    }
     let action = Action::File {
         path,
         content,
@@ -122,6 +167,30 @@ fn one(b: &mut Builder<'_>, origin: Origin, f: &WriteFile) -> Result<()> {
         owner,
     };
     b.push(resource, origin, action);
+    Ok(())
+}
+
+/// A file whose content is a credential.
+fn sealed(b: &mut Builder<'_>, origin: Origin, path: String, f: &WriteFile) -> Result<()> {
+    let resource = format!("file {path}");
+    let owner = match &f.owner {
+        Some(o) => match b.expand(&resource, origin, &o.value) {
+            Some(o) => Some(o),
+            None => return Ok(()),
+        },
+        None => None,
+    };
+    let sealed = Sealed {
+        credential: String::from_utf8_lossy(&f.content).into_owned(),
+        holds: Holds::Content,
+        action: Action::File {
+            path,
+            content: Vec::new(),
+            mode: f.mode.unwrap_or(0o600),
+            owner,
+        },
+    };
+    b.seal(resource, origin, sealed);
     Ok(())
 }
 
@@ -142,15 +211,24 @@ const BLOCK: &str = ": begin (by oem; changes here are lost)\n";
 
 /// The rest of a text that holds blocks; `None` for one that holds none.
 pub(super) fn without_blocks(text: &[u8]) -> Option<Vec<u8>> {
+    without_blocks_of(text, |_| true)
+}
+
+/// The same, of those senders alone that `leaves` tells.
+pub(super) fn without_blocks_of(text: &[u8], leaves: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
     let mut text = std::str::from_utf8(text).ok()?.to_owned();
-    let mut any = false;
-    while let Some(mark) = text.find(BLOCK) {
+    let (mut any, mut at) = (false, 0);
+    while let Some(mark) = text[at..].find(BLOCK).map(|mark| mark + at) {
         let from = text[..mark].rfind('\n').map_or(0, |at| at + 1);
         let sender = text[from..mark].strip_prefix("# ")?;
         let end = format!("# {sender}: end\n");
         let until = mark + text[mark..].find(&end)? + end.len();
-        text.replace_range(from..until, "");
-        any = true;
+        if leaves(sender) {
+            text.replace_range(from..until, "");
+            (any, at) = (true, from);
+        } else {
+            at = until;
+        }
     }
     any.then(|| text.into_bytes())
 }
@@ -197,6 +275,13 @@ mod tests {
         assert!(!text.contains("one") && text.contains("three\n# user-data: end\n"));
         assert!(text.contains("two\n# oem: end\ntail\n"), "{text}");
         assert_eq!(without_blocks(text.as_bytes()).unwrap(), b"head\ntail\n");
+        let ours = without_blocks_of(text.as_bytes(), |s| s == "user-data").unwrap();
+        let ours = String::from_utf8(ours).unwrap();
+        assert!(!ours.contains("three") && ours.contains("two\n# oem: end\ntail\n"));
+        assert_eq!(
+            without_blocks_of(ours.as_bytes(), |s| s == "user-data"),
+            None
+        );
         assert_eq!(without_blocks(b"head\n"), None);
         assert_eq!(
             without_blocks(b"# x: begin (by oem; changes here are lost)\n"),

@@ -10,7 +10,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input], metadata: &Metadata) -
     let keeper = inputs
         .iter()
         .rev()
-        .find_map(|i| Some(Origin::at(i.layer, i.config.preserve_hostname?)));
+        .find_map(|i| Some(Origin::at(i.sender, i.config.preserve_hostname?)));
     if let Some(origin) = keeper
         && let Some(name) = present(b)?
     {
@@ -26,7 +26,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input], metadata: &Metadata) -
     {
         let at = wishes
             .iter()
-            .position(|(o, _)| matches!(o.layer.layer, Layer::UserData | Layer::CommandLine));
+            .position(|(o, _)| matches!(o.sender.layer, Layer::UserData | Layer::CommandLine));
         wishes.insert(
             at.unwrap_or(wishes.len()),
             (Layer::Metadata.into(), fit(name)),
@@ -56,11 +56,11 @@ fn wish(input: &Input) -> Option<(Origin, String)> {
         (Some(name), _) => name,
         (None, Some(full)) => {
             let short = full.value.split('.').next().unwrap_or(&full.value);
-            return Some((Origin::at(input.layer, full.spot), short.to_owned()));
+            return Some((Origin::at(input.sender, full.spot), short.to_owned()));
         }
         (None, None) => return None,
     };
-    Some((Origin::at(input.layer, at.spot), at.value.clone()))
+    Some((Origin::at(input.sender, at.spot), at.value.clone()))
 }
 
 /// The name in /etc/hostname.
@@ -85,7 +85,7 @@ pub(super) fn add_hosts(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<()> {
     let Some((layer, spot)) = inputs
         .iter()
         .rev()
-        .find_map(|i| i.config.manage_etc_hosts.map(|s| (i.layer, s)))
+        .find_map(|i| i.config.manage_etc_hosts.map(|s| (i.sender, s)))
     else {
         return Ok(());
     };

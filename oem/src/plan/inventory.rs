@@ -8,7 +8,7 @@
 //! as it was or as it was to be, and a file that is neither is somebody else's.
 
 use super::accounts::Db;
-use super::{Action, Plan, Work, hex, keys_path, listed_plain};
+use super::{Action, Plan, hex, keys_path, listed_plain};
 use crate::error::{Context as _, Result};
 use crate::plan::Layer;
 use crate::root::{Found, Owner, SystemView};
@@ -302,7 +302,7 @@ impl Places {
     pub fn new(plan: &Plan, view: &dyn SystemView) -> Result<Places> {
         let mut homes = BTreeMap::new();
         for step in &plan.steps {
-            if let Work::Do(Action::Account(want)) = &step.work {
+            if let Some(Action::Account(want)) = step.work.action() {
                 let home = want.home.clone();
                 let home = home.unwrap_or_else(|| format!("/home/{}", want.name));
                 homes.insert(want.name.clone(), home);

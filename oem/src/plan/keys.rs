@@ -39,9 +39,9 @@ pub(super) fn add_core(b: &mut Builder<'_>, inputs: &[&Input], metadata: &Metada
             .filter(|u| u.value.name == CORE)
             .flat_map(|u| &u.value.ssh_authorized_keys);
         for key in input.config.ssh_authorized_keys.iter().chain(of_users) {
-            if let Some(key) = key_of(b, input.layer, key) {
+            if let Some(key) = key_of(b, input.sender, key) {
                 keys.push(key);
-                origin = Some(Origin::at(input.layer, input_line(input)));
+                origin = Some(Origin::at(input.sender, input_line(input)));
             }
         }
     }

@@ -19,6 +19,7 @@ mod network;
 mod origin;
 mod passwords;
 mod refresh;
+mod sealed;
 mod subst;
 mod tasks;
 mod units;
@@ -30,8 +31,9 @@ pub use accounts::Account;
 pub use change::{Change, change, is_private_dir, keys_path, listed_plain};
 pub use network::add as add_network;
 pub use origin::{Layer, Origin, Sender};
+pub use sealed::{Holds, Sealed};
 pub use subst::{Values, literal};
-pub use units::{hex, network_dir, unit_dir};
+pub use units::{hex, network_dir, unit_dir, unit_of};
 pub use withdraw::add as add_withdrawal;
 
 use crate::cloudconfig::{CloudConfig, Group, Need, Verb};
@@ -39,15 +41,15 @@ use crate::error::Result;
 use crate::metadata::{INSTANCES, Metadata, instance_name};
 use crate::provider::vagrant;
 use crate::root::{Found, SystemView};
-use crate::userdata::Script;
+use crate::userdata::{Script, unpack};
 use inventory::Left;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The wishes of one part of what a layer sent.
 #[derive(Debug, Clone)]
 pub struct Input {
     /// Whose.
-    pub layer: Sender,
+    pub sender: Sender,
     /// The cloud-config, if it is one or was translated to one.
     pub config: CloudConfig,
     /// The script, if it is one.
@@ -182,6 +184,8 @@ impl Action {
 pub enum Work {
     /// Do it.
     Do(Action),
+    /// Do it, once its secret is known.
+    Sealed(Box<Sealed>),
     /// It cannot be done.
     Skip {
         /// Why.
@@ -198,6 +202,17 @@ pub enum Work {
         /// What to do about it.
         hint: Option<String>,
     },
+}
+
+impl Work {
+    /// What is to be done, if anything; without secrets that are not known yet.
+    pub fn action(&self) -> Option<&Action> {
+        match self {
+            Work::Do(action) => Some(action),
+            Work::Sealed(sealed) => Some(&sealed.action),
+            Work::Skip { .. } | Work::Keep { .. } => None,
+        }
+    }
 }
 
 /// One resource of the plan.
@@ -222,22 +237,25 @@ pub struct Plan {
     pub unclear: Option<String>,
     /// What of the inventory is of no more interest.
     pub forget: Vec<String>,
+    /// Files that several may have a block in, and who asks for one now.
+    pub blocks: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Plan {
     /// Number of the first step after those that let the machine's owner in: host
     /// name, accounts and keys.
     fn after_way_in(&self) -> usize {
-        let later = |s: &Step| match &s.work {
-            Work::Do(a) => !matches!(
-                a,
-                Action::Hostname(_)
-                    | Action::Account(_)
-                    | Action::Group(_)
-                    | Action::Password { .. }
-                    | Action::Keys { .. }
-            ),
-            Work::Skip { .. } | Work::Keep { .. } => false,
+        let later = |s: &Step| {
+            s.work.action().is_some_and(|a| {
+                !matches!(
+                    a,
+                    Action::Hostname(_)
+                        | Action::Account(_)
+                        | Action::Group(_)
+                        | Action::Password { .. }
+                        | Action::Keys { .. }
+                )
+            })
         };
         let first = self.steps.iter().position(later);
         first.unwrap_or(self.steps.len())
@@ -249,10 +267,10 @@ impl Plan {
 pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Result<Plan> {
     let no_vendor = inputs
         .iter()
-        .any(|i| i.layer == Layer::UserData && i.config.ignore_vendor_data);
+        .any(|i| i.sender == Layer::UserData && i.config.ignore_vendor_data);
     let inputs: Vec<&Input> = inputs
         .iter()
-        .filter(|i| !(no_vendor && i.layer == Layer::VendorData))
+        .filter(|i| !(no_vendor && i.sender == Layer::VendorData))
         .collect();
     let inputs = inputs.as_slice();
     let mut b = Builder {
@@ -262,6 +280,8 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
         steps: Vec::new(),
         unclear: None,
         insecure_keys: vagrant::may_be_insecure(&metadata.provider),
+        left: MAX_CONTENT,
+        blocks: BTreeMap::new(),
     };
     hostname::add(&mut b, inputs, metadata)?;
     keys::add_core(&mut b, inputs, metadata);
@@ -291,6 +311,7 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
         unclear: b.unclear,
         steps: last_wins(b.steps),
         forget: Vec::new(),
+        blocks: b.blocks,
     })
 }
 
@@ -337,9 +358,32 @@ struct Builder<'a> {
     unclear: Option<String>,
     /// Whether a key whose private half everybody has may be one of this machine's.
     insecure_keys: bool,
+    /// Bytes of content that may yet be planned.
+    left: usize,
+    /// See [`Plan::blocks`].
+    blocks: BTreeMap<String, BTreeSet<String>>,
 }
 
+/// Most bytes of all contents of a plan: placeholders and compression make much of
+/// little.
+const MAX_CONTENT: usize = unpack::MAX as usize + (2 << 20);
+
 impl Builder<'_> {
+    /// Counts content; what does not fit becomes a skipped step.
+    fn fits(&mut self, resource: &str, origin: Origin, bytes: usize) -> bool {
+        let fits = bytes <= self.left;
+        self.left = self.left.saturating_sub(bytes);
+        if !fits {
+            let why = format!(
+                "all that is to be written is over {} MiB",
+                MAX_CONTENT >> 20
+            );
+            let hint = "fetch large files from a unit instead".to_owned();
+            self.puzzle(resource, origin, why, Some(hint));
+        }
+        fits
+    }
+
     fn push(&mut self, resource: impl Into<String>, origin: impl Into<Origin>, action: Action) {
         self.steps.push(Step {
             resource: resource.into(),
@@ -366,6 +410,15 @@ impl Builder<'_> {
             note: None,
         });
     }
+    /// The same with a secret that is not known yet.
+    fn seal(&mut self, resource: impl Into<String>, origin: Origin, sealed: Sealed) {
+        self.steps.push(Step {
+            resource: resource.into(),
+            origin,
+            note: Some(format!("from {}", sealed.shown())),
+            work: Work::Sealed(Box::new(sealed)),
+        });
+    }
     /// Skips something of which it is not known what it would be.
     fn puzzle(
         &mut self,
@@ -382,7 +435,7 @@ impl Builder<'_> {
     /// Replaces placeholders; an unknown value becomes a skipped step.
     fn expand(&mut self, resource: &str, origin: Origin, text: &str) -> Option<String> {
         match self.values.expand(text) {
-            Ok(done) => Some(done),
+            Ok(done) => Some(done).filter(|t| self.fits(resource, origin, t.len())),
             Err(unset) => {
                 self.puzzle(resource, origin, unset.to_string(), Some(unset.hint()));
                 None
@@ -405,16 +458,35 @@ impl Builder<'_> {
         }
         Ok(false)
     }
+    /// What will stand at `path` once the steps so far are done, for a step that takes
+    /// its place: an earlier one gives its content up.
+    fn take(&mut self, path: &str) -> Result<Found> {
+        let found = self.look(path)?;
+        for step in &mut self.steps {
+            if let Work::Do(Action::File {
+                path: p, content, ..
+            }) = &mut step.work
+                && p == path
+            {
+                self.left = self.left.saturating_add(content.len());
+                *content = Vec::new();
+            }
+        }
+        Ok(found)
+    }
     /// What will stand at `path` once the steps so far are done.
     fn look(&self, path: &str) -> Result<Found> {
         for step in self.steps.iter().rev() {
-            match &step.work {
-                Work::Do(Action::File {
+            let Some(action) = step.work.action() else {
+                continue;
+            };
+            match action {
+                Action::File {
                     path: p,
                     content,
                     mode,
                     ..
-                }) if p == path => {
+                } if p == path => {
                     return Ok(Found::File {
                         content: content.clone(),
                         mode: *mode,
@@ -422,10 +494,10 @@ impl Builder<'_> {
                         gid: 0,
                     });
                 }
-                Work::Do(Action::Link { path: p, target }) if p == path => {
+                Action::Link { path: p, target } if p == path => {
                     return Ok(Found::Link(target.clone()));
                 }
-                Work::Do(Action::Remove { path: p }) if p == path => return Ok(Found::Missing),
+                Action::Remove { path: p } if p == path => return Ok(Found::Missing),
                 _ => {}
             }
         }
@@ -436,13 +508,7 @@ impl Builder<'_> {
 /// Two steps on one path would undo each other at every run: only the last
 /// stays, and says so.
 fn last_wins(steps: Vec<Step>) -> Vec<Step> {
-    let path_of = |s: &Step| {
-        if let Work::Do(a) = &s.work {
-            a.path().map(str::to_owned)
-        } else {
-            None
-        }
-    };
+    let path_of = |s: &Step| s.work.action().and_then(Action::path).map(str::to_owned);
     let mut last: HashMap<String, usize> = HashMap::new();
     for (i, s) in steps.iter().enumerate() {
         if let Some(p) = path_of(s) {
@@ -464,7 +530,11 @@ fn last_wins(steps: Vec<Step>) -> Vec<Step> {
         .map(|(i, mut s)| {
             if let Some(lost) = overridden.get(&i) {
                 let lost: Vec<String> = lost.iter().map(ToString::to_string).collect();
-                s.note = Some(format!("used instead of {}", lost.join(", ")));
+                let note = format!("used instead of {}", lost.join(", "));
+                s.note = Some(match s.note {
+                    Some(also) => format!("{also}; {note}"),
+                    None => note,
+                });
             }
             s
         })

@@ -34,7 +34,7 @@ pub fn add(plan: &mut Plan, network: Option<&Network>, cards: &[Nic]) {
     }
     for unit in units {
         let origin = Origin {
-            layer: Layer::Network.into(),
+            sender: Layer::Network.into(),
             line: Some(unit.line).filter(|l| *l > 0),
         };
         let resource = format!("network unit {}", unit.path);
@@ -61,7 +61,7 @@ fn rename(network: &Network, cards: &[Nic], steps: &mut Vec<Step>) {
     let mut last = Vec::new();
     for (n, r) in wanted.iter().enumerate() {
         let origin = Origin {
-            layer: Layer::Network.into(),
+            sender: Layer::Network.into(),
             line: Some(r.line),
         };
         let name = |from: &str, to: &str| {

@@ -24,6 +24,24 @@ pub enum Layer {
     CommandLine,
 }
 
+impl Layer {
+    const ALL: [Layer; 7] = [
+        Layer::Earlier,
+        Layer::Oem,
+        Layer::VendorData,
+        Layer::Metadata,
+        Layer::Network,
+        Layer::UserData,
+        Layer::CommandLine,
+    ];
+
+    /// The layer that is shown so.
+    pub fn named(name: &str) -> Option<Layer> {
+        let is = |l: &Layer| Sender::from(*l).to_string() == name;
+        Layer::ALL.into_iter().find(is)
+    }
+}
+
 /// Whose text: the layer and, where it sent several, which of its parts. Later
 /// parts have precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +135,7 @@ impl fmt::Display for Sender {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// Who.
-    pub layer: Sender,
+    pub sender: Sender,
     /// Line in their text, if there is one.
     pub line: Option<u32>,
 }
@@ -126,15 +144,15 @@ impl Origin {
     /// An origin with its line.
     pub fn at(sender: impl Into<Sender>, spot: Spot) -> Self {
         Origin {
-            layer: sender.into(),
+            sender: sender.into(),
             line: Some(spot.line),
         }
     }
 }
 
 impl From<Sender> for Origin {
-    fn from(layer: Sender) -> Self {
-        Origin { layer, line: None }
+    fn from(sender: Sender) -> Self {
+        Origin { sender, line: None }
     }
 }
 
@@ -146,7 +164,7 @@ impl From<Layer> for Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.layer.fmt(f)?;
+        self.sender.fmt(f)?;
         self.line.map_or(Ok(()), |l| write!(f, ":{l}"))
     }
 }

@@ -5,7 +5,7 @@ use super::{Action, Builder, Input, Origin};
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
     for input in inputs {
         for refresh in &input.config.refreshes {
-            let origin = Origin::at(input.layer, refresh.spot);
+            let origin = Origin::at(input.sender, refresh.spot);
             let r = &refresh.value;
             let action = Action::Refresh {
                 unit: r.unit.to_owned(),

@@ -1,5 +1,12 @@
 //! Programs to run: each becomes a file and a runtime unit, and the units run one
 //! after the other. What is to run once leaves a mark, which the unit asks for.
+//!
+//! The mark is there before the program starts, as with cloud-init: commands that reboot
+//! the machine must not do so for ever. In it is the boot; when the program ends, well or
+//! not, or is stopped, another mark says so. One without the other, from an earlier boot,
+//! is of a program that the power cut short. The agent's own that may be repeated are
+//! (`phone_home`, `random_seed`, `ssh_deletekeys`); of all others that is told, for only
+//! who wrote them knows whether half of them may be done twice.
 
 use super::{Action, Builder, Input, Layer, Origin, Sender, hex};
 use crate::cloudconfig::{At, Frequency, Phase, Task, Verb, environment};
@@ -24,6 +31,8 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=-/usr/lib/systemd/systemd-networkd-wait-online --any --timeout=30
 ";
+/// Another in each boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Where cloud-init's users put programs, with how often they run.
 const FOLDERS: [(&str, &str, Frequency); 3] = [
     (
@@ -102,7 +111,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Vec<Start> {
 type Used = BTreeMap<(Layer, String), usize>;
 
 fn of_input<'a>(input: &'a Input, used: &mut Used, out: &mut Vec<Named<'a>>) {
-    let layer = layer_of(input.layer.layer);
+    let layer = layer_of(input.sender.layer);
     let mut push = |task: Cow<'a, Task>, origin: Origin| {
         let count = used.entry((layer, task.name.clone())).or_default();
         *count += 1;
@@ -121,18 +130,18 @@ fn of_input<'a>(input: &'a Input, used: &mut Used, out: &mut Vec<Named<'a>>) {
             .find(|f| f.value.path.value.starts_with(&inside));
         if let Some(file) = first {
             let task = Cow::Owned(folder_task(name, folder, frequency));
-            push(task, Origin::at(input.layer, file.spot));
+            push(task, Origin::at(input.sender, file.spot));
         }
     }
     for At { spot, value } in &input.config.tasks {
         push(
             std::borrow::Cow::Borrowed(value),
-            Origin::at(input.layer, *spot),
+            Origin::at(input.sender, *spot),
         );
     }
     if let Some(script) = &input.script {
         let origin = Origin {
-            layer: input.layer,
+            sender: input.sender,
             line: Some(1),
         };
         push(Cow::Owned(script_task(script)), origin);
@@ -155,6 +164,7 @@ fn script_task(script: &Script) -> Task {
         phase,
         expand: true,
         before: Vec::new(),
+        repeats: false,
     }
 }
 
@@ -173,6 +183,7 @@ fn folder_task(name: &str, folder: &str, frequency: Frequency) -> Task {
         phase: Phase::Late,
         expand: false,
         before: Vec::new(),
+        repeats: false,
     }
 }
 
@@ -203,6 +214,9 @@ fn one(b: &mut Builder<'_>, named: &Named<'_>, before: &[String]) -> Option<(Str
         }
     }
     let mark = marks.map(|dir| format!("{dir}/{name}"));
+    if let Some(mark) = mark.as_ref().filter(|mark| is_cut_short(b, mark)) {
+        interrupted(b, named, mark);
+    }
     let text = unit_text(b, named, &path, mark.as_deref(), before);
     let hash = hex(&Sha256::digest(&content));
     b.push(
@@ -225,6 +239,43 @@ fn one(b: &mut Builder<'_>, named: &Named<'_>, before: &[String]) -> Option<(Str
     Some((unit, hash))
 }
 
+/// Whether a program began in an earlier boot, and did not end.
+fn is_cut_short(b: &Builder<'_>, mark: &str) -> bool {
+    let text = |path: &str| match b.view.read(path) {
+        Ok(bytes) => bytes.map(|b| String::from_utf8_lossy(&b).trim().to_owned()),
+        Err(_) => None,
+    };
+    let (Some(now), Some(then)) = (text(BOOT_ID), text(mark)) else {
+        return false;
+    };
+    !then.is_empty() && then != now && text(&ended(mark)).is_none()
+}
+
+/// The mark of a program that came to its end.
+fn ended(mark: &str) -> String {
+    format!("{mark}.ended")
+}
+
+/// Has a program run again, or tells that it does not.
+fn interrupted(b: &mut Builder<'_>, named: &Named<'_>, mark: &str) {
+    let Named { task, origin, name } = named;
+    if task.repeats {
+        let path = mark.to_owned();
+        b.push(
+            format!("mark of task {name}"),
+            *origin,
+            Action::Remove { path },
+        );
+        return;
+    }
+    let why = "it was cut short when the machine stopped, and is not run again by itself";
+    let hint = format!(
+        "to run it again: `rm {mark}`, then `systemctl start oem-{name}.service`; to leave it: `touch {}`",
+        ended(mark)
+    );
+    b.skip(format!("rest of task {name}"), *origin, why, Some(hint));
+}
+
 fn unit_text(
     b: &Builder<'_>,
     named: &Named<'_>,
@@ -233,7 +284,7 @@ fn unit_text(
     before: &[String],
 ) -> String {
     let Named { task, origin, .. } = named;
-    let sender = Origin::from(origin.layer);
+    let sender = Origin::from(origin.sender);
     let mut text = format!("[Unit]\nDescription={} ({sender})\n", task.about);
     if task.phase == Phase::Early {
         text += "DefaultDependencies=no\nConflicts=shutdown.target\nBefore=shutdown.target\n";
@@ -259,10 +310,17 @@ fn unit_text(
     if let Some(mark) = mark {
         // Before it runs, as cloud-init does: commands that reboot the machine, in
         // whatever way, must not do so for ever.
-        let _ = writeln!(text, "ExecStartPre=/usr/bin/touch {mark}");
-        let _ = writeln!(text, "ExecStartPre=/usr/bin/sync {mark}");
+        let _ = writeln!(
+            text,
+            "ExecStartPre=/usr/bin/sh -c 'cp {BOOT_ID} {mark}.new && sync {mark}.new && mv {mark}.new {mark} && sync {mark}'"
+        );
     }
     let _ = writeln!(text, "ExecStart={path}");
+    if let Some(mark) = mark {
+        let _ = writeln!(text, "ExecStartPost=/usr/bin/touch {}", ended(mark));
+        // Also where it failed, or was stopped: it is known, then.
+        let _ = writeln!(text, "ExecStopPost=/usr/bin/touch {}", ended(mark));
+    }
     text + "StandardOutput=journal+console\nStandardError=journal+console\n"
 }
 

@@ -1,7 +1,7 @@
 //! Units: files, drop-ins, masks and links, then one reload, then the jobs in the
 //! order listed.
 
-use super::{Action, Builder, Input, Origin, Work, enable};
+use super::{Action, Builder, Input, Origin, enable};
 use crate::cloudconfig::{Link, Unit, network_unit};
 use crate::error::Result;
 use crate::root::Found;
@@ -15,10 +15,10 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<Vec<(Origin,
     let mut network = None;
     for input in inputs {
         for link in &input.config.links {
-            place_link(b, Origin::at(input.layer, link.spot), &link.value)?;
+            place_link(b, Origin::at(input.sender, link.spot), &link.value)?;
         }
         for unit in &input.config.units {
-            let origin = Origin::at(input.layer, unit.spot);
+            let origin = Origin::at(input.sender, unit.spot);
             let Some(placed) = one(b, origin, &unit.value)? else {
                 continue;
             };
@@ -37,7 +37,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) -> Result<Vec<(Origin,
     let owner = |of: fn(&str) -> bool| {
         b.steps
             .iter()
-            .find(|s| matches!(&s.work, Work::Do(a) if a.path().is_some_and(of)))
+            .find(|s| s.work.action().and_then(Action::path).is_some_and(of))
             .map(|s| s.origin)
     };
     let (units, files) = (owner(unit_dir), owner(network_dir));
@@ -71,6 +71,15 @@ pub fn unit_dir(path: &str) -> bool {
     path.starts_with("/etc/systemd/system/")
         || path.starts_with("/run/systemd/system/")
         || path == "/etc/fstab"
+}
+
+/// The unit that a file is, or is a drop-in of.
+pub fn unit_of(path: &str) -> Option<&str> {
+    let (_, inside) = path.split_once("/systemd/system/")?;
+    match inside.split_once('/') {
+        None => Some(inside),
+        Some((directory, _)) => directory.strip_suffix(".d"),
+    }
 }
 
 /// Whether networkd must be told when something at `path` changes.
@@ -116,7 +125,7 @@ fn one(b: &mut Builder<'_>, origin: Origin, unit: &Unit) -> Result<Option<Placed
         files.push((resource.clone(), origin, path.clone(), text));
     }
     for d in &unit.drop_ins {
-        let origin = Origin::at(origin.layer, d.spot);
+        let origin = Origin::at(origin.sender, d.spot);
         let resource = format!("drop-in {name}.d/{}", d.value.name);
         let Some(text) = b.expand(&resource, origin, &d.value.content) else {
             return Ok(None);

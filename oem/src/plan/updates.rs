@@ -1,7 +1,7 @@
 //! `coreos.update` and `coreos.locksmith`: one drop-in of the updater's configuration.
 //! The updater's crate says what its files mean.
 
-use super::{Action, Builder, Input, Origin, Step, Work};
+use super::{Action, Builder, Input, Origin, Step};
 use crate::cloudconfig::{At, NO_SERVER, Updates, Verb, Window, name_fault, server_fault};
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
     let mut text = String::new();
     let mut first: Option<Origin> = None;
     let mut note = |origin: Origin| {
-        let stronger = first.is_none_or(|f| (origin.layer, f.line) > (f.layer, origin.line));
+        let stronger = first.is_none_or(|f| (origin.sender, f.line) > (f.sender, origin.line));
         if stronger {
             first = Some(origin);
         }
@@ -76,9 +76,9 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
 
 /// Plans that a running updater reads its files again.
 pub(super) fn add_refresh(b: &mut Builder<'_>) {
-    let path_of = |step: &Step| match &step.work {
-        Work::Do(action) => action.path().filter(|p| is_ours(p)).map(str::to_owned),
-        Work::Skip { .. } | Work::Keep { .. } => None,
+    let path_of = |step: &Step| {
+        let path = step.work.action().and_then(Action::path);
+        path.filter(|p| is_ours(p)).map(str::to_owned)
     };
     let ours: Vec<(Origin, String)> = b
         .steps
@@ -109,7 +109,7 @@ fn strongest<'a, T>(
 ) -> Option<(Origin, &'a At<T>)> {
     inputs.iter().rev().find_map(|input| {
         let at = pick(&input.config.updates)?;
-        Some((Origin::at(input.layer, at.spot), at))
+        Some((Origin::at(input.sender, at.spot), at))
     })
 }
 
@@ -126,7 +126,7 @@ fn met(
         let Some(at) = pick(&input.config.updates) else {
             continue;
         };
-        let origin = Origin::at(input.layer, at.spot);
+        let origin = Origin::at(input.sender, at.spot);
         let Some(text) = b.expand(&resource, origin, &at.value) else {
             continue;
         };

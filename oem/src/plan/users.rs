@@ -1,12 +1,12 @@
 //! `users`: accounts, their keys and sudo rules.
 
-use super::{Account, Action, Builder, Input, Origin, keys};
+use super::{Account, Action, Builder, Holds, Input, Origin, Sealed, keys};
 use crate::cloudconfig::{Group, User};
 
 pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
     for input in inputs {
         for group in &input.config.groups {
-            let origin = Origin::at(input.layer, group.spot);
+            let origin = Origin::at(input.sender, group.spot);
             // Members may be users who are yet to be added.
             let alone = Group {
                 name: group.value.name.clone(),
@@ -22,18 +22,29 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
     let mut key_sets: Vec<(String, Vec<String>, Origin)> = Vec::new();
     for input in inputs {
         for user in &input.config.users {
-            let origin = Origin::at(input.layer, user.spot);
+            let origin = Origin::at(input.sender, user.spot);
             let u = &user.value;
             let Some(account) = account(b, origin, u) else {
                 continue;
             };
-            b.push(format!("user {}", u.name), origin, Action::Account(account));
+            let (resource, action) = (format!("user {}", u.name), Action::Account(account));
+            match &u.passwd_credential {
+                None => b.push(resource, origin, action),
+                Some(name) => {
+                    let sealed = Sealed {
+                        credential: name.clone(),
+                        holds: Holds::Hash,
+                        action,
+                    };
+                    b.seal(resource, origin, sealed);
+                }
+            }
             sudo(b, origin, u);
             if u.name != keys::CORE {
                 let mut lines: Vec<String> = u
                     .ssh_authorized_keys
                     .iter()
-                    .filter_map(|k| keys::key_of(b, input.layer, k))
+                    .filter_map(|k| keys::key_of(b, input.sender, k))
                     .collect();
                 if u.ssh_redirect_user {
                     lines.extend(keys::redirected(b, &u.name));
@@ -58,7 +69,7 @@ pub(super) fn add(b: &mut Builder<'_>, inputs: &[&Input]) {
             .iter()
             .filter(|g| !g.value.members.is_empty())
         {
-            let origin = Origin::at(input.layer, group.spot);
+            let origin = Origin::at(input.sender, group.spot);
             let resource = format!("members of group {}", group.value.name);
             b.push(resource, origin, Action::Group(group.value.clone()));
         }

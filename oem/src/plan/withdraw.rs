@@ -16,9 +16,9 @@
 //! - Nothing goes unless those who asked for it were heard ([`Obtained`]) and every
 //!   placeholder had a value.
 
-use super::files::without_blocks;
+use super::files::{without_blocks, without_blocks_of};
 use super::inventory::{Inventory, Item, Left, Obtained, Places, Role, Stood, images_own, is_mark};
-use super::units::{network_dir, unit_dir};
+use super::units::{network_dir, unit_dir, unit_of};
 use super::{Action, Layer, Origin, Plan, Step, Work};
 use crate::cloudconfig::Verb;
 use crate::error::Result;
@@ -41,13 +41,19 @@ pub fn add(plan: &mut Plan, obtained: &Obtained, view: &dyn SystemView) -> Resul
             return Ok(());
         }
     };
+    if plan.unclear.is_none() {
+        leave_blocks(plan, obtained);
+    }
     let places = Places::new(plan, view)?;
     let wanted: BTreeMap<String, bool> = plan
         .steps
         .iter()
-        .filter_map(|s| match &s.work {
-            Work::Do(a) => Some((places.of(a)?, matches!(a, Action::Directory { .. }))),
-            _ => None,
+        .filter_map(|s| {
+            let action = s.work.action()?;
+            Some((
+                places.of(action)?,
+                matches!(action, Action::Directory { .. }),
+            ))
         })
         .collect();
     let mut w = Withdrawal {
@@ -119,6 +125,27 @@ pub fn add(plan: &mut Plan, obtained: &Obtained, view: &dyn SystemView) -> Resul
     }
     w.finish();
     Ok(())
+}
+
+/// Takes the blocks of those out who ask for none any more, from files that others still
+/// have one in.
+fn leave_blocks(plan: &mut Plan, obtained: &Obtained) {
+    let Plan { steps, blocks, .. } = plan;
+    for step in steps {
+        let Work::Do(Action::File { path, content, .. }) = &mut step.work else {
+            continue;
+        };
+        let Some(asked) = blocks.get(path) else {
+            continue;
+        };
+        let leaves = |sender: &str| {
+            let layer = sender.split('/').next().and_then(Layer::named);
+            !asked.contains(sender) && layer.is_some_and(|l| obtained.covers(l, &step.resource))
+        };
+        if let Some(rest) = without_blocks_of(content, leaves) {
+            *content = rest;
+        }
+    }
 }
 
 /// What others know the machine by, and what it knows of itself.
@@ -407,7 +434,16 @@ impl Withdrawal<'_> {
 
     /// Remembers who must know that `path` is another.
     fn changed(&mut self, path: &str, item: &Item) {
+        let has_job = |unit: &str| {
+            let is =
+                |s: &Step| matches!(&s.work, Work::Do(Action::Job { unit: u, .. }) if u == unit);
+            self.plan.steps.iter().any(is)
+        };
         for service in &item.refresh {
+            // It is told by what is still asked for it.
+            if unit_of(path) == Some(&service.0) && has_job(&service.0) {
+                continue;
+            }
             let paths = self.refreshes.entry(service.clone()).or_default();
             paths.push(path.to_owned());
         }

@@ -51,18 +51,25 @@ const MAX_FETCHES: usize = 64;
 /// Counts what is unpacked and fetched, over all of what one layer sent.
 pub struct Meter<'a> {
     fetch: &'a mut dyn Fetch,
+    most: u64,
     left: u64,
     fetches: usize,
 }
 
 impl<'a> Meter<'a> {
-    /// Nothing used yet.
-    pub fn new(fetch: &'a mut dyn Fetch) -> Self {
+    /// Nothing used yet of `most` bytes.
+    pub fn new(fetch: &'a mut dyn Fetch, most: u64) -> Self {
         Meter {
             fetch,
-            left: unpack::MAX,
+            most,
+            left: most,
             fetches: 0,
         }
+    }
+
+    /// What is said when it is too much.
+    pub fn too_large(&self) -> Error {
+        unpack::too_large(self.most)
     }
 
     /// Bytes that are left.
@@ -90,7 +97,7 @@ impl<'a> Meter<'a> {
         }
         let body = self.fetch.fetch(wanted)?;
         if !self.take(body.len()) {
-            return Err(Absent::Failed(unpack::too_large()));
+            return Err(Absent::Failed(self.too_large()));
         }
         Ok(body)
     }

@@ -8,8 +8,12 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+mod growth;
+
+/// Largest template, in bytes: what it is compiled to takes some fifty times as much.
+const MAX_SOURCE: usize = 512 << 10;
 /// Largest text a template may grow to, in bytes.
-const MAX_OUTPUT: usize = 16 << 20;
+const MAX_OUTPUT: usize = super::unpack::MAX as usize;
 /// Instructions a template may take: some hundred milliseconds.
 const FUEL: u64 = 2_000_000;
 
@@ -27,6 +31,15 @@ pub fn fill_in(text: &str, metadata: &Metadata) -> Result<String, Diagnostic> {
         return Err(Diagnostic::error(spot, "", message)
             .hint("write `## template: jinja`, and the template in Jinja"));
     }
+    let limited = |line: u32, what: &str, hint: &str| {
+        let message = format!("the template cannot be filled in: {what}");
+        Diagnostic::error(Spot { line, column: 1 }, "", message).hint(hint)
+    };
+    if body.len() > MAX_SOURCE {
+        let what = format!("it is larger than {} KiB", MAX_SOURCE >> 10);
+        let hint = "send what needs no filling in as a part of its own";
+        return Err(limited(1, &what, hint));
+    }
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_fuel(Some(FUEL));
@@ -38,14 +51,16 @@ pub fn fill_in(text: &str, metadata: &Metadata) -> Result<String, Diagnostic> {
         .build();
     environment.set_syntax(syntax.unwrap_or_default());
     let source = format!("\n{body}");
+    let data = instance_data(metadata);
+    growth::check(&source, data.to_string().len()).map_err(|r| limited(r.line, r.what, r.hint))?;
     let mut out = Capped(Vec::new());
     let filled = environment
         .template_from_str(&source)
-        .and_then(|t| t.render_captured_to(instance_data(metadata), &mut out));
+        .and_then(|t| t.render_captured_to(data, &mut out));
     if let Err(e) = filled {
         return Err(explain(&e, &source));
     }
-    Ok(String::from_utf8_lossy(&out.0).into_owned())
+    String::from_utf8(out.0).map_err(|_| limited(1, "it is not text", ""))
 }
 
 /// The filters and tests that templates of instance data use. All that the
@@ -61,16 +76,35 @@ fn add_filters(environment: &mut Environment<'_>) {
     environment.add_filter("upper", |text: String| text.to_uppercase());
     environment.add_filter("trim", |text: String| text.trim().to_owned());
     environment.add_filter("replace", |text: String, from: String, to: String| {
-        text.replace(&from, &to)
+        let grown = text.matches(&from).count().saturating_mul(to.len());
+        capped(text.len().saturating_add(grown))?;
+        Ok::<_, minijinja::Error>(text.replace(&from, &to))
     });
     environment.add_filter("length", |value: Value| value.len());
     environment.add_filter("first", |value: Value| value.get_item_by_index(0));
     environment.add_filter("join", |value: Value, by: Option<String>| {
-        let items: Vec<String> = value.try_iter()?.map(|v| v.to_string()).collect();
-        Ok::<_, minijinja::Error>(items.join(&by.unwrap_or_default()))
+        let by = by.unwrap_or_default();
+        let mut out = String::new();
+        for (i, item) in value.try_iter()?.enumerate() {
+            if i > 0 {
+                out.push_str(&by);
+            }
+            out.push_str(&item.to_string());
+            capped(out.len())?;
+        }
+        Ok::<_, minijinja::Error>(out)
     });
     environment.add_test("defined", |value: Value| !value.is_undefined());
     environment.add_test("undefined", |value: Value| value.is_undefined());
+}
+
+/// Refuses texts that a filter makes too large.
+fn capped(bytes: usize) -> Result<(), minijinja::Error> {
+    if bytes <= growth::MAX_FILTERED {
+        return Ok(());
+    }
+    let what = format!("a text grows over {} KiB", growth::MAX_FILTERED >> 10);
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, what))
 }
 
 fn explain(e: &minijinja::Error, source: &str) -> Diagnostic {
@@ -255,6 +289,21 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
+        let many = format!("[{}]", "1,".repeat(200));
+        let nested = |inside: &str| {
+            format!(
+                "## template: jinja\n{}{inside}{}",
+                format!("{{% for a in {many} %}}").repeat(3),
+                "{% endfor %}".repeat(3)
+            )
+        };
+        let (endless, large) = (nested(""), nested(&"x".repeat(9999)));
+        let long = format!("## template: jinja\n{}", "x".repeat(600_000));
+        let replaced = format!(
+            "## template: jinja\n{{{{ '{}' | replace('x', '{}') }}}}",
+            "x".repeat(300),
+            "y".repeat(300)
+        );
         for (text, line, word) in [
             (
                 "## template: jinja\n\n{{ v1.region }}",
@@ -269,16 +318,16 @@ mod tests {
             ("## template: jinja\n{% if", 2, "syntax"),
             ("## template: mako\n", 1, "mako"),
             ("## template: jinja\n{{ range(9) }}", 2, "range"),
+            ("## template: jinja\n{{ 'x' * 9999 }}", 2, "`*`"),
             (
-                "## template: jinja\n{% for a in [1] * 9999 %}{% for b in [1] * 9999 %}{% endfor %}{% endfor %}",
-                2,
-                "end",
+                "## template: jinja\n{{ 'xx' | replace('x', 'y') }}\n{% set a %}",
+                3,
+                "block",
             ),
-            (
-                "## template: jinja\n{% for a in [1] * 9999 %}{{ 'x' * 9999 }}{% endfor %}",
-                1,
-                "grows",
-            ),
+            (&long, 1, "512 KiB"),
+            (&endless, 2, "end"),
+            (&large, 1, "grows"),
+            (&replaced, 2, "grows over 64 KiB"),
         ] {
             let d = fill_in(text, &metadata()).unwrap_err();
             assert!(d.message.contains(word), "{text}: {}", d.message);

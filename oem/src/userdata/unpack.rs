@@ -5,30 +5,27 @@ use base64::Engine as _;
 use flate2::read::MultiGzDecoder;
 use std::io::Read as _;
 
-/// Most that is unpacked and fetched for one layer, in bytes.
-pub const MAX: u64 = 32 << 20;
-/// Unpacks gzip of at most [`MAX`] bytes.
-pub fn gunzip(bytes: &[u8]) -> Result<Vec<u8>> {
-    gunzip_within(bytes, MAX)
-}
+/// Most that user-data may be, as sent and once more when all is unpacked and fetched, in
+/// bytes. While it is read there are five copies at most: it stays within 64 MiB.
+pub const MAX: u64 = 10 << 20;
 
-/// Unpacks gzip of at most `max` bytes.
-pub fn gunzip_within(bytes: &[u8], max: u64) -> Result<Vec<u8>> {
+/// Unpacks gzip. `None`: it is more than `max` bytes.
+pub fn gunzip_within(bytes: &[u8], max: u64) -> Result<Option<Vec<u8>>> {
     let mut out = Vec::new();
     MultiGzDecoder::new(bytes)
-        .take(max + 1)
+        .take(max.saturating_add(1))
         .read_to_end(&mut out)
         .input(|| "gzip data is damaged or cut".to_owned())?;
-    if out.len() as u64 > max {
-        return Err(too_large());
-    }
-    Ok(out)
+    Ok(Some(out).filter(|o| o.len() as u64 <= max))
 }
 
-/// What is said of too much.
-pub(super) fn too_large() -> Error {
-    Error::input(format!("larger than {} MiB when unpacked", MAX >> 20))
-        .hint("fetch large files from a unit instead")
+/// What is said of more than `max` bytes.
+pub fn too_large(max: u64) -> Error {
+    let what = match max >> 20 {
+        0 => format!("larger than {} KiB when unpacked", max >> 10),
+        mib => format!("larger than {mib} MiB when unpacked"),
+    };
+    Error::input(what).hint("fetch large files from a unit instead")
 }
 
 /// Base64 is only taken for such when it decodes to something user-data can

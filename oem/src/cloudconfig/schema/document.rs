@@ -14,6 +14,10 @@ where there is one, a suggestion. `oem plan --user-data FILE --root DIR` shows w
 
 - **Placeholders.** `$public_ipv4`, `$private_ipv4`, `$public_ipv6` and `$private_ipv6` (also in braces: `${public_ipv4}`) are
   replaced in texts, but not in commands of `runcmd` and `bootcmd`. `\\$` keeps a dollar.
+- **Secrets.** A value may be `credential:NAME` where the tables say so: the secret itself is then one of the machine's
+  credentials (<https://systemd.io/CREDENTIALS/>), from the hypervisor (SMBIOS, fw_cfg), in `/etc/credstore`, or encrypted
+  for this machine by `systemd-creds encrypt` in `/etc/credstore.encrypted`. It is read when it is applied and is in no plan,
+  status, journal or inventory. What has no such credential is told, and the rest is applied.
 - **How often.** What has no word about it is a state: it is looked at in every boot, and written where it differs.
 - **Editors.** `oem schema --json-schema` prints a JSON Schema (draft 2020-12), which is also in
   [cloud-config.schema.json](cloud-config.schema.json). Editors with a YAML language server take it from a second line

@@ -17,7 +17,9 @@ use super::CloudConfig;
 use super::read::{Fields, Reader};
 use super::refused::Refused;
 use super::tasks::Frequency;
-use super::{accepted, bootcmd, ca_certs, disks, final_message, groups, hostname, hosts, keyboard};
+use super::{
+    accepted, bootcmd, ca_certs, disks, fence, final_message, groups, hostname, hosts, keyboard,
+};
 use super::{etcd, flannel, oem_release, retired, units, updates};
 use super::{locale, mounts, ntp, passwords, phone_home, power_state, random_seed, refused};
 use super::{
@@ -39,6 +41,8 @@ pub struct Key {
     pub fate: Fate,
     /// How often it is done; `None` for what is a state, which every boot restores.
     pub frequency: Option<Frequency>,
+    /// Its value may be `credential:NAME`.
+    pub credential: bool,
     /// The version of this program that had it first.
     pub since: &'static str,
 }
@@ -73,6 +77,7 @@ pub(super) const fn key(name: &'static str, kind: Type, about: &'static str) -> 
         about,
         fate: Fate::Applied,
         frequency: None,
+        credential: false,
         // A key that comes later says so: `Key { since: "0.2", ..key(...) }`.
         since: "0.1",
     }
@@ -81,6 +86,10 @@ pub(super) const fn key(name: &'static str, kind: Type, about: &'static str) -> 
 impl Key {
     pub(super) const fn required(mut self) -> Key {
         self.required = true;
+        self
+    }
+    pub(super) const fn or_credential(mut self) -> Key {
+        self.credential = true;
         self
     }
     pub(super) const fn accepted(mut self) -> Key {
@@ -109,7 +118,11 @@ impl Key {
     /// Type in words, and whether it must be there.
     pub fn kind_told(&self) -> String {
         let required = if self.required { ", required" } else { "" };
-        format!("{}{required}", self.kind)
+        let credential = match self.credential {
+            true => " or `credential:NAME`",
+            false => "",
+        };
+        format!("{}{credential}{required}", self.kind)
     }
 
     /// Whether it stands at the top level, or directly in `coreos`.
@@ -156,6 +169,7 @@ pub(super) const SECTIONS: &[&Section] = &[
     &random_seed::SECTION,
     &bootcmd::SECTION,
     &runcmd::SECTION,
+    &fence::SECTION,
     &accepted::SECTION,
     &phone_home::SECTION,
     &final_message::SECTION,

@@ -23,13 +23,26 @@ pub struct Around<'a> {
     pub metadata: &'a Metadata,
     /// For include lists.
     pub fetch: &'a mut dyn Fetch,
+    /// Most bytes, as sent and once more when all is unpacked and fetched.
+    pub most: u64,
+}
+
+impl<'a> Around<'a> {
+    /// For what a user sends.
+    pub fn new(metadata: &'a Metadata, fetch: &'a mut dyn Fetch) -> Self {
+        Around {
+            metadata,
+            fetch,
+            most: unpack::MAX,
+        }
+    }
 }
 
 /// Opens everything. Never fails: what cannot be opened is a part that says so.
 pub fn open(bytes: &[u8], around: &mut Around<'_>) -> Vec<Part> {
     let mut opener = Opener {
         metadata: around.metadata,
-        meter: Meter::new(around.fetch),
+        meter: Meter::new(around.fetch, around.most),
         parts: Vec::new(),
         urls: Vec::new(),
     };
@@ -37,7 +50,7 @@ pub fn open(bytes: &[u8], around: &mut Around<'_>) -> Vec<Part> {
         line: 1,
         ..Label::default()
     };
-    if bytes.len() as u64 > unpack::MAX {
+    if bytes.len() as u64 > around.most {
         opener.too_large(&label);
     } else {
         opener.open(bytes, &label, 0);
@@ -120,11 +133,10 @@ impl Opener<'_> {
         match format {
             Format::Empty => {}
             Format::Gzip => match unpack::gunzip_within(bytes, self.meter.left()) {
-                Ok(inner) => self.unpacked(&inner, label, depth),
+                Ok(Some(inner)) => self.unpacked(&inner, label, depth),
+                Ok(None) => self.too_large(label),
                 Err(e) => {
-                    let hint = e
-                        .hint_text()
-                        .unwrap_or("pack it again, and send it as binary");
+                    let hint = "pack it again, and send it as binary";
                     self.refuse(label, format, e.chain(), hint);
                 }
             },
@@ -137,8 +149,9 @@ impl Opener<'_> {
             Format::Include => self.include(bytes, label, depth),
             Format::Template => self.template(bytes, label, depth),
             Format::CloudConfig => {
-                let (notes, text) = text(bytes);
-                self.part(label, format, notes, Content::CloudConfig(text));
+                if let Some((notes, text)) = self.text(bytes, label) {
+                    self.part(label, format, notes, Content::CloudConfig(text));
+                }
             }
             Format::Ignition => self.ignition(bytes, label, Language::Json, depth),
             Format::Butane => self.ignition(bytes, label, Language::Butane, depth),
@@ -176,12 +189,39 @@ impl Opener<'_> {
         self.open(inner, label, depth + 1);
     }
 
+    /// Text in UTF-8, with a note where it is not. `None` when it is too large then,
+    /// which is told.
+    fn text(&mut self, bytes: &[u8], label: &Label) -> Option<(Vec<Diagnostic>, String)> {
+        let Err(e) = std::str::from_utf8(bytes) else {
+            return Some((Vec::new(), String::from_utf8_lossy(bytes).into_owned()));
+        };
+        // Each wrong byte becomes three.
+        let grown = |wrong: &[u8]| match wrong.len() {
+            0 => 0,
+            n => 3 - n.min(3),
+        };
+        let grown = bytes.utf8_chunks().map(|c| grown(c.invalid())).sum();
+        if !self.meter.take(grown) {
+            self.too_large(label);
+            return None;
+        }
+        let good = &bytes[..e.valid_up_to()];
+        let line = 1 + good.iter().filter(|b| **b == b'\n').count();
+        let spot = Spot {
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: 1,
+        };
+        let message = "not UTF-8; each wrong byte is taken as \u{fffd}".to_owned();
+        let d = Diagnostic::warning(spot, "", message).hint("save the file as UTF-8");
+        Some((vec![d], String::from_utf8_lossy(bytes).into_owned()))
+    }
+
     fn is_full(&self) -> bool {
         self.parts.len() > MAX_PARTS
     }
 
     fn too_large(&mut self, label: &Label) {
-        let e = unpack::too_large();
+        let e = self.meter.too_large();
         let hint = e.hint_text().unwrap_or_default();
         self.refuse(label, Format::Unknown, e.chain(), hint);
     }
@@ -250,24 +290,6 @@ fn hint(format: Format) -> &'static str {
         Format::NearCloudConfig => "write the first line exactly as `#cloud-config`",
         _ => {
             "the first line must be `#cloud-config`, or tell another format: `#!`, `#include`, `## template: jinja`, MIME headers"
-        }
-    }
-}
-
-/// Text in UTF-8, with a note where it is not.
-fn text(bytes: &[u8]) -> (Vec<Diagnostic>, String) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (Vec::new(), text.to_owned()),
-        Err(e) => {
-            let good = &bytes[..e.valid_up_to()];
-            let line = 1 + good.iter().filter(|b| **b == b'\n').count();
-            let spot = Spot {
-                line: u32::try_from(line).unwrap_or(u32::MAX),
-                column: 1,
-            };
-            let message = "not UTF-8; each wrong byte is taken as \u{fffd}".to_owned();
-            let d = Diagnostic::warning(spot, "", message).hint("save the file as UTF-8");
-            (vec![d], String::from_utf8_lossy(bytes).into_owned())
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::super::fetch::Absent;
 use super::super::{Content, Format, Refusal, archive, include, mime, template};
-use super::{Label, MAX_DEPTH, Opener, text};
+use super::{Label, MAX_DEPTH, Opener};
 use crate::cloudconfig::{CloudConfig, Diagnostic, Spot};
 use crate::ignition::{self, Language};
 use std::borrow::Cow;
@@ -119,7 +119,9 @@ impl Opener<'_> {
     }
 
     pub(super) fn archive(&mut self, bytes: &[u8], label: &Label, depth: usize) {
-        let (mut notes, text) = text(bytes);
+        let Some((mut notes, text)) = self.text(bytes, label) else {
+            return;
+        };
         let (entries, found) = archive::read(&text);
         notes.extend(found);
         if !notes.is_empty() {
@@ -142,7 +144,9 @@ impl Opener<'_> {
     }
 
     pub(super) fn include(&mut self, bytes: &[u8], label: &Label, depth: usize) {
-        let (_, text) = text(bytes);
+        let Some((_, text)) = self.text(bytes, label) else {
+            return;
+        };
         for (line, wanted) in include::read(&text, label.once) {
             if self.is_full() {
                 return;
@@ -199,7 +203,9 @@ impl Opener<'_> {
         language: Language,
         depth: usize,
     ) {
-        let (mut notes, text) = text(bytes);
+        let Some((mut notes, text)) = self.text(bytes, label) else {
+            return;
+        };
         let read = ignition::read(&text, language, &mut self.meter);
         notes.extend(read.findings);
         let format = match language {
@@ -235,7 +241,9 @@ impl Opener<'_> {
     }
 
     pub(super) fn template(&mut self, bytes: &[u8], label: &Label, depth: usize) {
-        let (notes, text) = text(bytes);
+        let Some((notes, text)) = self.text(bytes, label) else {
+            return;
+        };
         match template::fill_in(text.trim_start(), self.metadata) {
             Ok(filled) => {
                 let mut inner = label.clone();
