@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use oem::ignition::{Language, read, resource::data_url};
+use oem::ignition::{Language, read};
+use oem::userdata::data_url;
 use oem::userdata::fetch::{Absent, Fetch, Meter, Wanted};
 
 /// Every URL has what was sent.
@@ -16,7 +17,7 @@ impl Fetch for Mirror<'_> {
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
-    data_url(&text);
+    data_url::decode(&text);
     for language in [Language::Json, Language::Butane] {
         let read = read(&text, language, &mut Meter::new(&mut Mirror(data), 1 << 20));
         assert!(read.findings.len() < 1000);

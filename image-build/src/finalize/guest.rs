@@ -61,6 +61,8 @@ pub fn run(tree: &mut Tree, context: &mut Context<'_>) -> Result<()> {
         let text = format!("# Units of our own programs.\n{preset}");
         tree.insert(PRESET, Node::file(text.into_bytes(), 0o644, ORIGIN))?;
     }
+    // What programs of cloud-init's users call.
+    tree.insert("usr/bin/cloud-init-per", Node::symlink("oem", ORIGIN))?;
     // `docker run --init` looks for this name.
     tree.insert(
         "usr/bin/docker-init",

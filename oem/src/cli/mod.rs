@@ -4,6 +4,7 @@ mod apply;
 mod detect;
 mod fetch;
 mod input;
+pub mod per;
 mod plan;
 mod query;
 mod refresh;

@@ -33,6 +33,7 @@ pub use network::add as add_network;
 pub use origin::{Layer, Origin, Sender};
 pub use sealed::{Holds, Sealed};
 pub use subst::{Values, literal};
+pub use tasks::ONCE;
 pub use units::{hex, network_dir, unit_dir, unit_of};
 pub use withdraw::add as add_withdrawal;
 
@@ -313,6 +314,11 @@ pub fn build(inputs: &[Input], metadata: &Metadata, view: &dyn SystemView) -> Re
         forget: Vec::new(),
         blocks: b.blocks,
     })
+}
+
+/// The directory of marks of what was done once on this instance.
+pub fn instance_marks(metadata: &Metadata, view: &dyn SystemView) -> String {
+    Instance::new(metadata, view).marks
 }
 
 /// Where is kept what happened once on this instance.

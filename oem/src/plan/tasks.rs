@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 /// Where programs are kept: survives a reboot, and is never mounted noexec.
 const DIR: &str = "/var/lib/oem/scripts";
 /// Marks of what ran once.
-const ONCE: &str = "/var/lib/oem/done";
+pub const ONCE: &str = "/var/lib/oem/done";
 /// What late tasks wait for, once and for all of them: some network, but not forever.
 const ONLINE: &str = "oem-online.service";
 const ONLINE_TEXT: &str = "[Unit]
