@@ -74,7 +74,7 @@ mod tests {
             ..Metadata::default()
         };
         let mut own = input(&[password("own")]).unwrap();
-        own.layer = Layer::UserData.into();
+        own.sender = Layer::UserData.into();
         let boot = |given: &[Password]| {
             let inputs: Vec<Input> = [own.clone()].into_iter().chain(input(given)).collect();
             let mut plan = plan::build(&inputs, &metadata, &root).unwrap();
