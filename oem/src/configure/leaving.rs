@@ -48,6 +48,27 @@ impl Machine {
 const HOST: &str = "#cloud-config\nhostname: a\n";
 
 #[test]
+fn units_of_a_template_stop_with_it() {
+    let units = |image: &str| {
+        format!(
+            "#cloud-config\ncoreos:\n  units:\n    - name: web@.service\n      content: |\n        [Service]\n        \
+             ExecStart=/bin/web %i\n        [Install]\n        WantedBy=multi-user.target\n    - name: web@1.service\n      \
+             enable: true\n      command: start\n    - name: {image}\n      enable: true\n"
+        )
+    };
+    let machine = Machine::new(&["web@1.service", "own@2.service"]);
+    machine.put(
+        "usr/lib/systemd/system/own@.service",
+        "[Install]\nWantedBy=multi-user.target\n",
+    );
+    machine.apply(None, &units("own@2.service"));
+    machine.apply(None, HOST);
+    assert!(machine.systemd.called("stop web@1.service"));
+    // The image's own is no longer enabled, which is all.
+    assert!(!machine.systemd.called("stop own@2.service"));
+}
+
+#[test]
 fn mounts_of_a_layer_that_is_gone_leave_fstab() {
     let oem = "#cloud-config\nmounts: [[/dev/vdb, /srv/oem]]\n";
     let user = "#cloud-config\nmounts: [[/dev/vdc, /srv/user]]\n";

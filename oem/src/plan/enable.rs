@@ -1,6 +1,7 @@
 //! `enable: true`: the links a unit's `[Install]` section asks for
 //! (systemd.unit(5)), made as `systemctl enable --force` makes them.
 
+use super::units::template_of;
 use super::{Action, Builder, Origin};
 use crate::error::Result;
 use crate::root::Found;
@@ -78,11 +79,7 @@ pub(super) fn remove(b: &mut Builder<'_>, origin: Origin, unit: &str) -> Result<
 
 /// The unit's file (of its template, for an instance): path and text.
 fn find(b: &Builder<'_>, name: &str) -> Result<Option<(String, String)>> {
-    let template = name.split_once('@').and_then(|(stem, rest)| {
-        let (instance, kind) = rest.rsplit_once('.')?;
-        (!instance.is_empty()).then(|| format!("{stem}@.{kind}"))
-    });
-    for candidate in std::iter::once(name.to_owned()).chain(template) {
+    for candidate in std::iter::once(name.to_owned()).chain(template_of(name)) {
         for dir in DIRS {
             let path = format!("{dir}/{candidate}");
             if let Found::File { content, .. } = b.look(&path)? {

@@ -190,3 +190,10 @@ fn one(b: &mut Builder<'_>, origin: Origin, unit: &Unit) -> Result<Option<Placed
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
+
+/// `web@.service` of `web@1.service`.
+pub(super) fn template_of(unit: &str) -> Option<String> {
+    let (stem, rest) = unit.split_once('@')?;
+    let (instance, kind) = rest.rsplit_once('.')?;
+    (!instance.is_empty()).then(|| format!("{stem}@.{kind}"))
+}

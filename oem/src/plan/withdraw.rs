@@ -18,7 +18,7 @@
 
 use super::files::{without_blocks, without_blocks_of};
 use super::inventory::{Inventory, Item, Left, Obtained, Places, Role, Stood, images_own, is_mark};
-use super::units::{network_dir, unit_dir, unit_of};
+use super::units::{network_dir, template_of, unit_dir, unit_of};
 use super::{Action, Layer, Origin, Plan, Step, Work};
 use crate::cloudconfig::Verb;
 use crate::error::Result;
@@ -359,11 +359,15 @@ impl Withdrawal<'_> {
     }
 
     fn withdraw(&mut self, path: &str, item: &Item, as_left: Left) {
-        let unit = UNITS
-            .iter()
-            .find_map(|dir| path.strip_prefix(dir))
-            .filter(|name| !name.contains('/') && !name.contains("@."))
-            .filter(|_| matches!(item.left, Left::File { .. }));
+        let name = UNITS.iter().find_map(|dir| path.strip_prefix(dir));
+        let unit = match item.left {
+            Left::File { .. } => name.filter(|n| !n.contains('/') && !n.contains("@.")),
+            // One of a template is known by what enables it.
+            Left::Link { .. } => name
+                .and_then(|n| Some(n.split_once('/')?.1))
+                .filter(|n| template_of(n).is_some()),
+            _ => None,
+        };
         if let Some(unit) = unit {
             self.stop(unit, &item.origin);
         }
@@ -382,13 +386,21 @@ impl Withdrawal<'_> {
 
     /// Unless another file of that name makes it a unit all the same.
     fn stop(&mut self, unit: &str, by: &str) {
-        let elsewhere = UNITS
-            .iter()
-            .any(|dir| self.wanted.contains_key(&format!("{dir}{unit}")));
-        let image = self.view.look(&format!("{IMAGE_UNITS}{unit}"));
+        let files: Vec<String> = [unit.to_owned()]
+            .into_iter()
+            .chain(template_of(unit))
+            .collect();
+        let elsewhere = UNITS.iter().any(|dir| {
+            let mut files = files.iter();
+            files.any(|file| self.wanted.contains_key(&format!("{dir}{file}")))
+        });
+        let image = files.iter().any(|file| {
+            let found = self.view.look(&format!("{IMAGE_UNITS}{file}"));
+            !matches!(found, Ok(Found::Missing))
+        });
         let resource = format!("stop {unit}");
         let planned = self.stops.iter().any(|s| s.resource == resource);
-        if planned || elsewhere || !matches!(image, Ok(Found::Missing)) {
+        if planned || elsewhere || image {
             return;
         }
         let step = Step {
