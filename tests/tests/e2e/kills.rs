@@ -19,7 +19,7 @@ use tests::releases::{Release, releases};
 use tests::server::{Sent, Server};
 
 /// Kills on each firmware, if the environment does not say: one takes half a minute.
-const KILLS: u32 = 30;
+const KILLS: u32 = 16;
 /// Most bytes that may be fetched twice because of one kill: blocks, kernel image,
 /// indexes and metadata together.
 const LOSS: u64 = 1 << 20;
