@@ -126,7 +126,7 @@ macro_rules! machines {
 machines! {
     virtio_blk_nocloud: VirtioBlk "virtio_blk", VirtioNet "virtio_net", Bios, "nocloud" "nocloud";
     virtio_scsi_openstack_drive: VirtioScsi "virtio_scsi", E1000 "e1000", Uefi, "openstack-configdrive" "openstack";
-    nvme_digitalocean: Nvme "nvme", Vmxnet3 "vmxnet3", Uefi, "digitalocean" "digitalocean";
+    nvme_ec2: Nvme "nvme", Vmxnet3 "vmxnet3", Uefi, "ec2" "ec2";
     ahci_cloudstack_drive: Ahci "ahci", E1000 "e1000", Bios, "cloudstack-configdrive" "cloudstack";
     ide_cloudstack: Ide "ata_piix", E1000 "e1000", Bios, "cloudstack" "cloudstack";
     lsi_sym53c8xx_openstack: Sym53c8xx "sym53c8xx", E1000 "e1000", Bios, "openstack" "openstack";
