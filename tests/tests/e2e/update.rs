@@ -226,8 +226,8 @@ fn judged(firmware: Firmware) -> &'static [Release] {
     let all = std::env::var_os("HOLDFAST_SOAK").is_some();
     match firmware {
         _ if all => &[Release::Sick, Release::Stuck, Release::Wedged],
-        Firmware::Bios => &[Release::Sick, Release::Stuck],
-        _ => &[Release::Wedged],
+        Firmware::Bios => &[Release::Sick],
+        _ => &[Release::Stuck, Release::Wedged],
     }
 }
 
