@@ -152,10 +152,8 @@ impl Story {
             "sudo updater check >/dev/null; sed -n 's/^VmRSS: *//p' /proc/$({pid})/status"
         ))?;
         println!("idle: {resident}");
-        let kib = resident
-            .split(' ')
-            .next()
-            .and_then(|n| n.parse::<u64>().ok());
+        let kib = resident.split_whitespace().next();
+        let kib = kib.and_then(|n| n.parse::<u64>().ok());
         assert!(kib.is_some_and(|kib| kib << 10 <= IDLE), "{resident}");
         Ok(())
     }
